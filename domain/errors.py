@@ -1,0 +1,89 @@
+"""Every refusal has a stable code, a sentence for people and the facts.
+
+The codes are the product's promise to integrators: the same word in the SDK, on the command line,
+over HTTP, in an update's failure and in a scenario's timeline (spec: interfaces.md).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+
+class ErrorCode(StrEnum):
+    """The stable names of everything that can be refused or go wrong."""
+
+    # money and terms
+    INVALID_MONEY = "invalid_money"
+    INVALID_CURRENCY = "invalid_currency"
+    INVALID_PERIOD = "invalid_period"
+    INVALID_DURATION = "invalid_duration"
+    INVALID_ZONE = "invalid_zone"
+    INVALID_INSTANT = "invalid_instant"
+    INVALID_INPUT = "invalid_input"
+    START_ON_IN_PAST = "start_on_in_past"
+    PRESERVE_END_OF_MONTH_NOT_ALLOWED = "preserve_end_of_month_not_allowed"
+    RETRY_EXCEEDS_CYCLE = "retry_exceeds_cycle"
+    INVALID_RETRY = "invalid_retry"
+    TOO_FEW_CHARGES = "too_few_charges"
+    INVALID_TOTAL_AMOUNT = "invalid_total_amount"
+    AMOUNT_FIXED_BY_TOTAL = "amount_fixed_by_total"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    METADATA_TOO_LARGE = "metadata_too_large"
+    CARD_NUMBER_REFUSED = "card_number_refused"
+    # objects
+    SUBSCRIPTION_NOT_FOUND = "subscription_not_found"
+    CUSTOMER_NOT_FOUND = "customer_not_found"
+    PRODUCT_NOT_FOUND = "product_not_found"
+    PAYMENT_NOT_FOUND = "payment_not_found"
+    PAYMENT_METHOD_NOT_FOUND = "payment_method_not_found"
+    PAYMENT_METHOD_NOT_CARD = "payment_method_not_card"
+    PAYMENT_METHOD_OF_OTHER_CUSTOMER = "payment_method_of_other_customer"
+    CUSTOMER_BLOCKED = "customer_blocked"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code, not a secret
+    # operations
+    INVALID_STATUS = "invalid_status"
+    NOT_SCHEDULED_FOR_CANCELLATION = "not_scheduled_for_cancellation"
+    ALREADY_SCHEDULED_FOR_CANCELLATION = "already_scheduled_for_cancellation"
+    RESUME_AT_IN_PAST = "resume_at_in_past"
+    LINK_NOT_USABLE = "link_not_usable"
+    REQUEST_ID_CONFLICT = "request_id_conflict"
+    INVALID_CURSOR = "invalid_cursor"
+    # the machine room
+    LIVE_ATTEMPT_EXISTS = "live_attempt_exists"
+    GATEWAY_UNAVAILABLE = "gateway_unavailable"
+    DATABASE_UNAVAILABLE = "database_unavailable"
+    ENGINE_UNAVAILABLE = "engine_unavailable"
+    SETTINGS_INVALID = "settings_invalid"
+    SCENARIO_INVALID = "scenario_invalid"
+
+
+class TeikiError(Exception):
+    """A refusal: nothing was changed.
+
+    Attributes:
+        code: the stable name, one of `ErrorCode`.
+        message: one sentence for people; never personal data.
+        facts: what the caller needs to act (JSON values only).
+    """
+
+    def __init__(self, code: ErrorCode, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.facts = facts
+
+    def __str__(self) -> str:
+        return f"{self.code.value}: {self.message}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions with keyword arguments do not survive pickling by themselves (process pools, xdist).
+        return _rebuild, (self.code, self.message, self.facts)
+
+    def as_json(self) -> dict[str, Any]:
+        """The error as the interfaces show it: `{"code": …, "message": …, <facts>}`."""
+        return {"code": self.code.value, "message": self.message, **self.facts}
+
+
+def _rebuild(code: ErrorCode, message: str, facts: dict[str, Any]) -> TeikiError:
+    return TeikiError(code, message, **facts)

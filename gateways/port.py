@@ -1,0 +1,177 @@
+"""The payment port: what the product needs from any payment company (spec: charging.md §1).
+
+Two habits make an adapter safe. Every call that changes something is keyword-only and carries our
+`reference` (stored by the gateway, findable later) and an `idempotency_key`. And an ambiguous answer
+(timeout, reset, 5xx, 409 in flight, unreadable body) is a *value*, `Unknown`: an exception would let
+some retry machinery treat "don't know" as "failed".
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.declines import DeclineCode
+from domain.money import Money
+
+
+class Idempotency(StrEnum):
+    STRICT = "strict"
+    BEST_EFFORT = "best_effort"
+
+
+class Capabilities(BaseModel):
+    """What a gateway can do and how far its word can be trusted."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    partial_refund: bool
+    konbini: bool
+    konbini_refund: Literal["none", "bank_remittance"]
+    idempotency: Idempotency
+    idempotency_key_ttl: timedelta
+    """How long the gateway remembers a key. After it, the same key is a new request."""
+    lookup_by_reference: bool
+    inflight_horizon: timedelta
+    """How long after sending, a request whose answer we missed may still take effect."""
+    amount_min_minor: int = 1
+    amount_max_minor: int = 99_999_999
+
+
+class _Outcome(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Settled(_Outcome):
+    """Money moved. `idempotency_check_failed`: the gateway said that it could not check the key."""
+
+    kind: Literal["settled"] = "settled"
+    gateway_id: str
+    amount: Money
+    idempotency_check_failed: bool = False
+
+
+class Declined(_Outcome):
+    """A definite no. `gateway_code` is the gateway's own word, kept for explaining."""
+
+    kind: Literal["declined"] = "declined"
+    gateway_id: str | None = None
+    code: DeclineCode
+    gateway_code: str = ""
+
+
+class Pending(_Outcome):
+    """Accepted, not decided (3-D Secure, slow issuer): ask again with `get(gateway_id)`."""
+
+    kind: Literal["pending"] = "pending"
+    gateway_id: str
+
+
+class Unknown(_Outcome):
+    """We cannot tell whether anything happened. `hint` says what was seen; it decides nothing."""
+
+    kind: Literal["unknown"] = "unknown"
+    hint: str
+
+
+class Unavailable(_Outcome):
+    """Surely nothing happened: the gateway refused to take the request (429, connection refused).
+
+    Safe to send again later under the same key; uses up no attempt.
+    """
+
+    kind: Literal["unavailable"] = "unavailable"
+    hint: str
+    retry_after: timedelta | None = None
+
+
+ChargeOutcome = Settled | Declined | Pending | Unknown | Unavailable
+
+
+class GatewayCharge(BaseModel):
+    """A charge or a refund as the gateway's own book shows it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    gateway_id: str
+    kind: Literal["charge", "refund"]
+    reference: str
+    amount: Money
+    state: Literal["settled", "declined", "pending", "voided"]
+    decline: DeclineCode | None = None
+    refunded_minor: int = 0
+    created_at: datetime
+
+    def outcome(self) -> Settled | Declined | Pending:
+        """This record as the answer to the call that made it."""
+        if self.state == "settled":
+            return Settled(gateway_id=self.gateway_id, amount=self.amount)
+        if self.state == "pending":
+            return Pending(gateway_id=self.gateway_id)
+        code = self.decline or DeclineCode.CARD_DECLINED
+        return Declined(gateway_id=self.gateway_id, code=code, gateway_code=code.value)
+
+
+class TokenDetails(BaseModel):
+    """What may be shown of a payment method: never a card number."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token: str
+    kind: Literal["card", "konbini", "bank_transfer"]
+    brand: str = ""
+    last_four: str = Field(default="", pattern=r"^(\d{4})?$")
+    expires_month: int | None = None
+    expires_year: int | None = None
+
+
+class Page(BaseModel):
+    items: list[GatewayCharge]
+    next_cursor: str | None = None
+
+
+class GatewayUnavailable(Exception):
+    """A read could not be answered now. Reads have no ambiguity: try again later."""
+
+
+class PaymentGateway(Protocol):
+    """Writes return a `ChargeOutcome` and never raise for the network; reads raise `GatewayUnavailable`."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def charge(
+        self, *, token: str, amount: Money, reference: str, idempotency_key: str
+    ) -> ChargeOutcome: ...
+
+    async def refund(
+        self, *, charge_id: str, amount: Money, reference: str, idempotency_key: str
+    ) -> ChargeOutcome: ...
+
+    async def void(self, *, charge_id: str, reference: str, idempotency_key: str) -> ChargeOutcome:
+        """Give up a pending charge. `Declined`: it will never settle; `Settled`: too late, it has."""
+        ...
+
+    async def lookup(self, reference: str) -> list[GatewayCharge]:
+        """Everything the gateway holds under our reference, oldest first; several means trouble."""
+        ...
+
+    async def get(self, gateway_id: str) -> GatewayCharge | None: ...
+
+    async def list(self, *, since: datetime, cursor: str | None = None) -> Page: ...
+
+    async def token_details(self, token: str) -> TokenDetails | None: ...
+
+    async def card_change_url(self, *, reference: str, return_url: str) -> str:
+        """The gateway's hosted card form; it sends the customer back to `return_url?form=<id>`."""
+        ...
+
+    async def card_form_token(self, form_id: str) -> str | None:
+        """The token a completed hosted form made; None while it is not completed."""
+        ...
+
+    async def close(self) -> None: ...
