@@ -25,6 +25,7 @@ class DeclineCode(StrEnum):
     PROCESSING_ERROR = "processing_error"
     AUTHENTICATION_FAILED = "authentication_failed"
     PENDING_EXPIRED = "pending_expired"
+    NEVER_ARRIVED = "never_arrived"
     CARD_DECLINED = "card_declined"
     EXPIRED_CARD = "expired_card"
     LOST_CARD = "lost_card"

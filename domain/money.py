@@ -16,25 +16,23 @@ from domain.errors import ErrorCode, TeikiError
 MINOR_MAX: Final = 10**15
 """The largest amount accepted, in minor units: far above any charge, far below a bigint's edge."""
 
-_DECIMALS_2: Final = """
-    AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
-    CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD
-    GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL
-    MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR
-    PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP
-    TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG
-""".split()
-_DECIMALS_0: Final = """
-    BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF
-""".split()
-_DECIMALS_3: Final = "BHD IQD JOD KWD LYD OMR TND".split()
-_DECIMALS_4: Final = "CLF UYW".split()
+_CODES_BY_DECIMALS: Final = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    2: (
+        "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD "
+        "CDF CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS "
+        "GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD "
+        "LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB "
+        "PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP "
+        "SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW "
+        "ZWG"
+    ),
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
 
 DECIMALS: Final[dict[str, int]] = {
-    **dict.fromkeys(_DECIMALS_2, 2),
-    **dict.fromkeys(_DECIMALS_0, 0),
-    **dict.fromkeys(_DECIMALS_3, 3),
-    **dict.fromkeys(_DECIMALS_4, 4),
+    code: decimals for decimals, codes in _CODES_BY_DECIMALS.items() for code in codes.split()
 }
 """ISO 4217 code → decimals. Metals, funds' units of account and test codes have none and are no money here."""
 
@@ -60,13 +58,19 @@ class Money(BaseModel):
         minor, currency = data.get("minor"), data.get("currency")
         if type(minor) is not int:
             raise TeikiError(
-                ErrorCode.INVALID_MONEY, "An amount is an integer of minor units, never a float or a text.", minor=str(minor)
+                ErrorCode.INVALID_MONEY,
+                "An amount is an integer of minor units, never a float or a text.",
+                minor=str(minor),
             )
         if abs(minor) > MINOR_MAX:
-            raise TeikiError(ErrorCode.INVALID_MONEY, "The amount is larger than any accepted one.", minor=str(minor))
+            raise TeikiError(
+                ErrorCode.INVALID_MONEY, "The amount is larger than any accepted one.", minor=str(minor)
+            )
         if currency not in DECIMALS:
             raise TeikiError(
-                ErrorCode.INVALID_CURRENCY, "The currency is not an ISO 4217 code in capitals.", currency=str(currency)
+                ErrorCode.INVALID_CURRENCY,
+                "The currency is not an ISO 4217 code in capitals.",
+                currency=str(currency),
             )
         return data
 

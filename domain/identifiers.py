@@ -1,0 +1,58 @@
+"""Names of things: sortable prefixed ids, workflow ids, references and idempotency keys.
+
+Pure builders. Ids are opaque (they are readable in the Temporal Web UI, where nothing else is), keys are
+functions of the business object and the attempt, never of a run: that is what makes a re-run harmless
+(spec: subscriptions.md §8, charging.md §2).
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Final
+
+from domain.errors import ErrorCode, TeikiError
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: nothing to misread aloud
+_KEYS: Final = uuid.UUID("8d8bd5a0-6a3e-5f0e-9d55-7465696b6931")
+_PATTERN: Final = re.compile(r"[a-z]{2,5}_[0-9a-z]{1,40}", re.ASCII)
+
+
+def new_id(prefix: str, *, at_ms: int, entropy: int) -> str:
+    """`sub_01k…`: 48 bits of time and 80 bits of the caller's randomness, so that ids sort by creation."""
+    number = (at_ms & (2**48 - 1)) << 80 | (entropy & (2**80 - 1))
+    digits = []
+    for _ in range(26):
+        number, digit = divmod(number, 32)
+        digits.append(_ALPHABET[digit])
+    return f"{prefix}_{''.join(reversed(digits))}"
+
+
+def require_id(value: str, prefix: str) -> str:
+    """The value, when it looks like an id of this kind; ids become parts of workflow ids and of queries."""
+    if not (_PATTERN.fullmatch(value) and value.startswith(prefix + "_")):
+        raise TeikiError(
+            ErrorCode.INVALID_INPUT,
+            f"This is no id of the form {prefix}_…",
+            value=value[:60],
+            expected=prefix,
+        )
+    return value
+
+
+def subscription_workflow_id(subscription_id: str) -> str:
+    return f"subscription/{subscription_id}"
+
+
+def charge_reference(object_id: str, payment_number: int, attempt_number: int) -> str:
+    """Ours, stored by the gateway as metadata: what an unknown outcome is looked up by."""
+    return f"{object_id}/{payment_number}/{attempt_number}"
+
+
+def refund_reference(object_id: str, payment_number: int) -> str:
+    return f"{object_id}/{payment_number}/refund"
+
+
+def idempotency_key(purpose: str, reference: str) -> str:
+    """The same purpose and reference always give the same key, whatever crashed in between."""
+    return str(uuid.uuid5(_KEYS, f"{purpose}:{reference}"))

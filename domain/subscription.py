@@ -1,0 +1,333 @@
+"""The subscription: its statuses, the payment it is collecting, and what happens next.
+
+`State` is everything a subscription remembers; the workflow carries it for decades and hands it whole to each
+continue-as-new. The functions here decide, purely: `next_step` says what happens next and when; `attempted`,
+`settled` and `declined` say what an attempt and its outcome change. What an operator may change is in
+`operations`, what a resume would charge in `resume` (spec: subscriptions.md §§3–5).
+
+One rule keeps the model small: at most one payment is *open* (attempted, not settled) at a time. Payments
+missed while suspended are not listed anywhere; they are the cycles from `next_cycle` on that are already due.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.declines import DeclineCategory
+from domain.terms import Terms
+
+CATCH_UP_SPACING: Final = timedelta(minutes=20)
+"""Between two payments that are both overdue: the seed's "every 20 minutes"."""
+
+LATENESS_TOLERATED: Final = timedelta(minutes=1)
+"""An attempt sent later than this (an outage) moves the rest of its ladder along, so that a card is never
+tried twice in a row because its retry dates passed while nobody could send."""
+
+
+class Status(StrEnum):
+    UNVERIFIED = "unverified"
+    CURRENT = "current"
+    UNCONFIRMED = "unconfirmed"
+    UNPAID = "unpaid"
+    SUSPENDED = "suspended"
+    CANCELED = "canceled"
+    COMPLETED = "completed"
+
+
+FINAL: Final = frozenset({Status.CANCELED, Status.COMPLETED})
+
+TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
+    Status.UNVERIFIED: frozenset({Status.CURRENT, Status.UNCONFIRMED, Status.CANCELED}),
+    Status.UNCONFIRMED: frozenset({Status.CURRENT, Status.SUSPENDED, Status.CANCELED}),
+    Status.CURRENT: frozenset({Status.UNPAID, Status.SUSPENDED, Status.COMPLETED, Status.CANCELED}),
+    Status.UNPAID: frozenset({Status.CURRENT, Status.SUSPENDED, Status.CANCELED}),
+    Status.SUSPENDED: frozenset({Status.CURRENT, Status.UNPAID, Status.CANCELED}),
+    Status.CANCELED: frozenset(),
+    Status.COMPLETED: frozenset(),
+}
+
+
+class Transition(BaseModel):
+    """One change of status, as history keeps it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    from_: Status = Field(alias="from")
+    to: Status
+    reason: str
+
+
+class OpenPayment(BaseModel):
+    """The scheduled payment being collected.
+
+    Attributes:
+        number: 1 for the first cycle; a skipped cycle keeps its number.
+        base_at: where its retry ladder starts: when its first attempt was planned.
+        next_at: the next attempt by the policy; None: exhausted, or cut short by a suspension.
+        extra_at: an immediate attempt with a new card, which the policy does not count.
+        counted: attempts of the policy used up.
+        attempts: attempts that got a definite answer; the next one has this number plus one.
+    """
+
+    number: int
+    due_at: datetime
+    amount_minor: int
+    base_at: datetime
+    next_at: datetime | None
+    extra_at: datetime | None = None
+    counted: int = 0
+    attempts: int = 0
+
+
+class InFlight(BaseModel):
+    """An attempt whose outcome is not known yet: a value to be resolved, never a failure.
+
+    Attributes:
+        state: `unsent` (surely nothing happened, send later), `unknown` (ask; after the horizon send again
+            under the same key), `pending` (the gateway works on it), `attention` (a person must settle it).
+        sent_at: first time this key was sent; its lifetime counts from here.
+        resent_at: last time it was sent; the in-flight horizon counts from here.
+    """
+
+    state: Literal["unsent", "unknown", "pending", "attention"]
+    sent_at: datetime
+    resent_at: datetime
+    next_at: datetime
+    asks: int = 0
+    counted: bool = True
+    horizon_s: int = 600
+    key_ttl_s: int = 82_800
+
+
+class RefundDue(BaseModel):
+    """Money that arrived after the end and goes back by itself."""
+
+    number: int
+    amount_minor: int
+    sent_at: datetime
+    next_at: datetime
+    asks: int = 0
+
+
+class State(BaseModel):
+    """Everything a subscription remembers. New fields always get a default: old runs meet new code."""
+
+    id: str
+    customer_id: str
+    product_id: str
+    terms: Terms
+    status: Status = Status.UNVERIFIED
+    reason: str = "created"
+    next_cycle: int = 0
+    next_cycle_at: datetime | None = None
+    paced_until: datetime | None = None
+    open: OpenPayment | None = None
+    in_flight: InFlight | None = None
+    refund: RefundDue | None = None
+    charges: int = 0
+    charged_minor: int = 0
+    amount_minor: int
+    next_amount_minor: int | None = None
+    cancel_at: datetime | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+    @property
+    def has_more_charges(self) -> bool:
+        """Whether the plan has charges left beyond those made and the open one."""
+        spoken_for = self.charges + (1 if self.open else 0)
+        return self.terms.total_charges is None or spoken_for < self.terms.total_charges
+
+    @property
+    def next_amount(self) -> int:
+        """Minor units the next scheduled payment will take."""
+        if self.terms.total_amount_minor is not None:
+            rest = (
+                self.terms.total_amount_minor
+                - self.charged_minor
+                - (self.open.amount_minor if self.open else 0)
+            )
+            is_last = self.terms.total_charges == self.charges + (1 if self.open else 0) + 1
+            return rest if is_last else self.terms.amount_minor
+        return self.amount_minor if self.next_amount_minor is None else self.next_amount_minor
+
+    def next_cycle_due(self) -> datetime:
+        return self.terms.calendar.due(self.next_cycle)
+
+    def is_behind(self, now: datetime) -> bool:
+        """Whether a scheduled payment is overdue and has not been attempted."""
+        return self.has_more_charges and self.next_cycle_at is None and self.next_cycle_due() <= now
+
+
+class StepKind(StrEnum):
+    PAYMENT = "payment"
+    RETRY = "retry"
+    ASK = "ask"
+    CANCEL = "cancel"
+    REFUND = "refund"
+    ATTENTION = "attention"
+
+
+class Step(NamedTuple):
+    """What happens next, and when (it may be overdue)."""
+
+    kind: StepKind
+    at: datetime
+
+
+def next_step(state: State) -> Step | None:
+    """The next thing this subscription does by itself. None: it waits for a person, or it has ended."""
+    steps: list[Step] = []
+    if state.cancel_at is not None and not state.is_final:
+        steps.append(Step(StepKind.CANCEL, state.cancel_at))
+    if state.in_flight is not None:
+        kind = StepKind.ATTENTION if state.in_flight.state == "attention" else StepKind.ASK
+        steps.append(Step(kind, state.in_flight.next_at))
+    elif state.refund is not None:
+        steps.append(Step(StepKind.REFUND, state.refund.next_at))
+    elif not state.is_final and state.status is not Status.SUSPENDED:
+        charge = _next_charge(state)
+        if charge is not None:
+            steps.append(charge)
+    # min is stable and the cancellation is listed first: at the very instant of a due date it wins, uncharged.
+    return min(steps, key=lambda step: step.at, default=None)
+
+
+def _next_charge(state: State) -> Step | None:
+    if state.open is not None:
+        instants = [at for at in (state.open.next_at, state.open.extra_at) if at is not None]
+        return (
+            Step(StepKind.RETRY if state.open.attempts else StepKind.PAYMENT, min(instants))
+            if instants
+            else None
+        )
+    if not state.has_more_charges:
+        return None
+    if state.next_cycle_at is not None:
+        return Step(StepKind.PAYMENT, state.next_cycle_at)
+    due_at = state.next_cycle_due()
+    return Step(StepKind.PAYMENT, max(due_at, state.paced_until or due_at))
+
+
+def attempted(state: State, now: datetime) -> OpenPayment:
+    """Open the payment whose turn it is, if none is open, and mark an attempt as sent at `now`."""
+    if state.open is None:
+        step = _next_charge(state)
+        assert step is not None
+        state.open = OpenPayment(
+            number=state.next_cycle + 1,
+            due_at=state.next_cycle_due(),
+            amount_minor=state.next_amount,
+            base_at=step.at,
+            next_at=step.at,
+        )
+        state.next_cycle += 1
+        state.next_cycle_at = None
+        state.next_amount_minor = None
+    payment = state.open
+    is_planned = payment.next_at is not None and payment.next_at <= now
+    payment.extra_at = None
+    if payment.next_at is not None and now - payment.next_at > LATENESS_TOLERATED:
+        payment.base_at += now - payment.next_at
+    state.in_flight = InFlight(state="unknown", sent_at=now, resent_at=now, next_at=now, counted=is_planned)
+    return payment
+
+
+def settled(state: State, now: datetime) -> list[Transition]:
+    """The open payment is paid."""
+    payment = state.open
+    assert payment is not None
+    state.open = state.in_flight = None
+    state.charges += 1
+    state.charged_minor += payment.amount_minor
+    state.paced_until = now + CATCH_UP_SPACING
+    if state.is_final:
+        # It ended while the outcome was unknown; a late success revives nothing, the money goes back.
+        state.refund = RefundDue(
+            number=payment.number, amount_minor=payment.amount_minor, sent_at=now, next_at=now
+        )
+        return []
+    if state.status is Status.SUSPENDED:
+        return []
+    transitions = []
+    if state.status in (Status.UNVERIFIED, Status.UNCONFIRMED):
+        transitions.append(move(state, Status.CURRENT, "first_payment_succeeded"))
+    elif state.status is Status.UNPAID and not state.is_behind(now):
+        retried = payment.attempts > 0
+        transitions.append(move(state, Status.CURRENT, "retry_succeeded" if retried else "caught_up"))
+    if not state.has_more_charges:
+        if state.status is Status.UNPAID:
+            transitions.append(move(state, Status.CURRENT, "caught_up"))
+        transitions.append(complete(state))
+    return transitions
+
+
+def declined(state: State, category: DeclineCategory, now: datetime) -> list[Transition]:
+    """The open payment's attempt got a definite no; plan the next one or suspend."""
+    payment = state.open
+    assert payment is not None
+    counted = state.in_flight is None or state.in_flight.counted
+    state.in_flight = None
+    payment.attempts += 1
+    payment.counted += 1 if counted else 0
+    if state.is_final:
+        state.open = None
+        return []
+    if state.status is Status.SUSPENDED:
+        payment.next_at = payment.extra_at = None
+        return []
+    if category is DeclineCategory.RETRYABLE:
+        if counted:
+            payment.next_at = _next_rung(state, payment, now)
+        if payment.next_at is not None:
+            payment.next_at = max(payment.next_at, now)
+            return _failed(state)
+    payment.next_at = payment.extra_at = None
+    reason = "attempts_exhausted" if category is DeclineCategory.RETRYABLE else category.value
+    first = _failed(state) if state.status is Status.UNVERIFIED else []
+    return [*first, move(state, Status.SUSPENDED, reason)]
+
+
+def _failed(state: State) -> list[Transition]:
+    if state.status is Status.UNVERIFIED:
+        return [move(state, Status.UNCONFIRMED, "first_payment_failed")]
+    if state.status is Status.CURRENT:
+        return [move(state, Status.UNPAID, "payment_failed")]
+    return []
+
+
+def _next_rung(state: State, payment: OpenPayment, now: datetime) -> datetime | None:
+    """The next attempt by the policy; None when none is left before the next due instant."""
+    calendar = state.terms.calendar
+    ladder = state.terms.retry.ladder(state.terms.period)
+    if payment.counted >= len(ladder):
+        return None
+    at = max(calendar.shift(payment.base_at, ladder[payment.counted]), now)
+    return at if at < next_due_after(state, payment.base_at) else None
+
+
+def next_due_after(state: State, instant: datetime) -> datetime:
+    """The first due instant after `instant` of a cycle that has not been opened."""
+    calendar = state.terms.calendar
+    cycle = calendar.first_at_or_after(instant, start=state.next_cycle)
+    due_at = calendar.due(cycle)
+    return due_at if due_at > instant else calendar.due(cycle + 1)
+
+
+def complete(state: State) -> Transition:
+    state.cancel_at = None
+    return move(state, Status.COMPLETED, "all_charges_made")
+
+
+def move(state: State, to: Status, reason: str) -> Transition:
+    """Change the status; the table of allowed transitions is the last guard."""
+    assert to in TRANSITIONS[state.status], f"{state.status} → {to}"
+    transition = Transition.model_validate({"from": state.status, "to": to, "reason": reason})
+    state.status, state.reason = to, reason
+    return transition
