@@ -54,7 +54,7 @@ TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
 class Transition(BaseModel):
     """One change of status, as history keeps it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, validate_by_name=True, serialize_by_alias=True)
 
     from_: Status = Field(alias="from")
     to: Status
@@ -114,7 +114,10 @@ class RefundDue(BaseModel):
 
 
 class State(BaseModel):
-    """Everything a subscription remembers. New fields always get a default: old runs meet new code."""
+    """Everything a subscription remembers.
+
+    Old runs meet new code: new fields always get a default, and a default is never changed.
+    """
 
     id: str
     customer_id: str
@@ -328,6 +331,6 @@ def complete(state: State) -> Transition:
 def move(state: State, to: Status, reason: str) -> Transition:
     """Change the status; the table of allowed transitions is the last guard."""
     assert to in TRANSITIONS[state.status], f"{state.status} → {to}"
-    transition = Transition.model_validate({"from": state.status, "to": to, "reason": reason})
+    transition = Transition(from_=state.status, to=to, reason=reason)
     state.status, state.reason = to, reason
     return transition

@@ -63,6 +63,7 @@ class RecordInput(_Frozen):
         decline: the decline that caused it, if one did.
         payment_method_id: the new card, when it is changed.
         terms: needed to date the skipped payments.
+        event_key: names this write for ever; a second run of the activity writes nothing more.
     """
 
     subscription_id: str
@@ -80,6 +81,7 @@ class RecordInput(_Frozen):
     payment_method_id: str | None = None
     link: CardLink | None = None
     terms: Terms | None = None
+    event_key: str
 
 
 class CardLink(_Frozen):

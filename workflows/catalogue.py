@@ -1,0 +1,37 @@
+"""Entering customers, products and payment methods: short workflows of one activity.
+
+They go through the engine like every other write, so that an accepted entry survives any crash and the services that
+make it need no access to the database. Workflow id `catalogue/<id of the entry>/<request id>`.
+"""
+
+from __future__ import annotations
+
+from temporalio import workflow
+from temporalio.common import VersioningBehavior
+
+from workflows.options import MONEY, RECORD
+
+with workflow.unsafe.imports_passed_through():
+    from activities.contracts.records import AddPaymentMethod, Entry, PutCustomer, PutProduct, RecordsContract
+
+
+@workflow.defn(name="PutCustomer", versioning_behavior=VersioningBehavior.PINNED)
+class PutCustomerEntry:
+    @workflow.run
+    async def run(self, order: PutCustomer) -> Entry:
+        return await workflow.execute_activity_method(RecordsContract.put_customer, order, **RECORD)
+
+
+@workflow.defn(name="PutProduct", versioning_behavior=VersioningBehavior.PINNED)
+class PutProductEntry:
+    @workflow.run
+    async def run(self, order: PutProduct) -> Entry:
+        return await workflow.execute_activity_method(RecordsContract.put_product, order, **RECORD)
+
+
+@workflow.defn(name="AddPaymentMethod", versioning_behavior=VersioningBehavior.PINNED)
+class AddPaymentMethodEntry:
+    @workflow.run
+    async def run(self, order: AddPaymentMethod) -> Entry:
+        # The gateway is asked what the token is, hence the longer time-out.
+        return await workflow.execute_activity_method(RecordsContract.add_payment_method, order, **MONEY)

@@ -1,0 +1,143 @@
+"""What goes in and out of the workflows: the start input, the commands (updates) and their answers.
+
+Commands are frozen and refuse unknown fields: a misspelt argument is an error, not a default. What travels through
+continue-as-new does neither, because an old run must be readable by newer code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from domain.free_text import require_free_text
+from domain.money import Money
+from domain.projection import Row, SubscriptionView
+from domain.resume import Plan
+from domain.subscription import State
+from domain.terms import ResumePolicy, SubscriptionSpec, require_instant
+
+REQUEST_ID_CHARACTERS_MAX = 200
+
+
+class Command(BaseModel):
+    """What every command carries.
+
+    Attributes:
+        request_id: repeating a command with it changes nothing more.
+        actor: `customer:<id>`, `operator:<id>`, `service:<name>` or `system`.
+        comment: for operators, never shown to customers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request_id: str = Field(min_length=1, max_length=REQUEST_ID_CHARACTERS_MAX)
+    actor: str = Field(pattern=r"^(system|(customer|operator|service):[\w.@:\-]{1,80})$")
+    comment: str = ""
+
+    @field_validator("comment")
+    @classmethod
+    def _storable(cls, comment: str) -> str:
+        return require_free_text(comment, what="comment")
+
+    def arguments(self) -> dict[str, Any]:
+        """What is particular to this command, as JSON values."""
+        return self.model_dump(mode="json", exclude=set(Command.model_fields), exclude_none=True)
+
+    def fingerprint(self) -> str:
+        """The same request id with another fingerprint is a conflict, not a repetition."""
+        content = self.model_dump_json(exclude={"request_id"})
+        return hashlib.sha256(f"{type(self).__name__}:{content}".encode()).hexdigest()[:16]
+
+
+class Suspend(Command):
+    pass
+
+
+class Resume(Command):
+    """`policy` overrides the subscription's own; `at` names the next payment's instant instead."""
+
+    policy: ResumePolicy | None = None
+    at: datetime | None = None
+
+    @field_validator("at")
+    @classmethod
+    def _aware(cls, at: datetime | None) -> datetime | None:
+        return None if at is None else require_instant(at)
+
+
+class Cancel(Command):
+    mode: Literal["now", "period_end"] = "now"
+
+
+class Recover(Command):
+    pass
+
+
+class ChangeCard(Command):
+    payment_method_id: str
+
+
+class ChangeAmount(Command):
+    amount: Money
+    next_only: bool = False
+
+
+class OpenCardLink(Command):
+    """The caller keeps the token; the database gets its SHA-256 only."""
+
+    token_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    expires_at: datetime
+
+
+class Create(Command):
+    spec: SubscriptionSpec
+
+
+class Answer(BaseModel):
+    """The new state, and for `resume` the plan."""
+
+    subscription: SubscriptionView
+    plan: Plan | None = None
+
+
+class Opened(BaseModel):
+    """How a creation went: `opened`, `duplicate` of an earlier one (whose id this is), or `refused`."""
+
+    outcome: Literal["opened", "duplicate", "refused"]
+    subscription_id: str
+    subscription: SubscriptionView | None = None
+    code: str | None = None
+    message: str = ""
+    facts: dict[str, Any] = Field(default_factory=dict)
+
+
+class Snapshot(BaseModel):
+    """The workflow's own memory, for plans made outside (`what-if`, dry runs)."""
+
+    state: State | None
+    clock_offset: timedelta = timedelta()
+
+
+class SubscriptionInput(BaseModel):
+    """How a `Subscription` starts, and what it hands itself at each continue-as-new.
+
+    Attributes:
+        create: the first run's command; later runs have `state`.
+        scenario_start: a simulation's first instant; the workflow's clock is then shifted to it.
+        clock_offset: that shift, kept for the later runs. Zero in production.
+        seen: request ids of recent commands → fingerprints, so that a repetition after continue-as-new is one.
+        written: the database row's columns when they are not what `state` implies.
+        cycles_per_run: payments settled before history is cut.
+    """
+
+    id: str
+    create: Create | None = None
+    state: State | None = None
+    scenario_start: datetime | None = None
+    clock_offset: timedelta = timedelta()
+    seen: dict[str, str] = Field(default_factory=dict)
+    written: Row | None = None
+    cycles_per_run: int = 6

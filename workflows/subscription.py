@@ -1,0 +1,253 @@
+"""The life of one subscription, from its first charge to its last, for decades.
+
+`run` is the contract with the customer: wait for what comes next, do it, and let operators change the course at any
+time. What comes next is decided by `domain`; what it changes is written by activities; this file keeps the two in
+step. Whatever is done is done under one lock, so that an operation and a charge never meet half-way
+(spec: subscriptions.md §§3–8).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import VersioningBehavior
+
+from workflows.options import MONEY, RECORD
+from workflows.subscription_operations import SubscriptionOperations
+from workflows.visibility import details, timer_summary
+
+with workflow.unsafe.imports_passed_through():
+    from activities.contracts.billing import BillingContract, ChargeInput, ChargeResult, RefundInput
+    from activities.contracts.records import OpenInput, RecordsContract
+    from domain import operations
+    from domain.declines import category_of
+    from domain.errors import TeikiError
+    from domain.projection import changes, row_of, view_of
+    from domain.subscription import State, Step, StepKind, attempted, declined, next_step, settled
+    from domain.terms import agree
+    from domain.unresolved import Mode, question_mode, refund_unresolved, unresolved
+    from workflows import messages
+
+
+@workflow.defn(name="Subscription", versioning_behavior=VersioningBehavior.PINNED)
+class Subscription(SubscriptionOperations):
+    """One subscription. Workflow id `subscription/<id>`."""
+
+    @workflow.init
+    def __init__(self, start: messages.SubscriptionInput) -> None:
+        super().__init__(start)
+
+    # ------------------------------------------------------------------ the contract with the customer
+
+    @workflow.run
+    async def run(self, start: messages.SubscriptionInput) -> messages.Opened | messages.Answer:
+        if start.state is None and not await self._open():
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            assert self._opened is not None
+            return self._opened
+        while not self._is_over():
+            self._changed = False
+            step = next_step(self._current)
+            workflow.set_current_details(details(self._current, step))
+            if self._history_is_long():
+                await self._continue_as_new()
+            elif await self._reached(step):
+                async with self._lock:
+                    await self._take_the_next_step()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self._answer()
+
+    async def _reached(self, step: Step | None) -> bool:
+        """Wait for the step's instant; False when an operation changed the course meanwhile."""
+        if step is None:
+            await workflow.wait_condition(lambda: self._changed)
+            return False
+        remaining = step.at - self._now()
+        if remaining <= timedelta():
+            return True
+        try:
+            await workflow.wait_condition(
+                lambda: self._changed, timeout=remaining, timeout_summary=timer_summary(self._current, step)
+            )
+        except TimeoutError:
+            return True
+        return False
+
+    async def _take_the_next_step(self) -> None:
+        # Asked again under the lock: an operation may have come between the timer and this moment.
+        step = next_step(self._current)
+        if step is None or step.at > self._now():
+            return
+        if step.kind in (StepKind.PAYMENT, StepKind.RETRY):
+            await self._charge(Mode.SEND)
+        elif step.kind in (StepKind.ASK, StepKind.ATTENTION):
+            await self._charge(question_mode(self._current, self._now()))
+        elif step.kind is StepKind.REFUND:
+            await self._refund()
+        else:
+            await self._cancel_as_scheduled()
+
+    # ------------------------------------------------------------------ opening
+
+    async def _open(self) -> bool:
+        """Enter the subscription into the books, or refuse it by name and end without a trace."""
+        create = self._start.create
+        assert create is not None
+        now = self._now()
+        try:
+            terms = agree(create.spec, now=now)
+        except TeikiError as error:
+            self._opened = messages.Opened(
+                outcome="refused",
+                subscription_id=self._start.id,
+                code=error.code.value,
+                message=error.message,
+                facts=error.facts,
+            )
+            return False
+        state = State(
+            id=self._start.id,
+            customer_id=create.spec.customer_id,
+            product_id=create.spec.product_id,
+            terms=terms,
+            amount_minor=terms.amount_minor,
+        )
+        result = await workflow.execute_activity_method(
+            RecordsContract.open,
+            OpenInput(
+                subscription_id=state.id,
+                request_id=create.request_id,
+                actor=create.actor,
+                comment=create.comment,
+                at=now,
+                spec=create.spec,
+                terms=terms,
+                row=row_of(state),
+            ),
+            summary="enter into the books",
+            **RECORD,
+        )
+        if result.outcome == "opened":
+            self._state, self._written = state, row_of(state)
+            self._seen[create.request_id] = create.fingerprint()
+        view = view_of(state) if result.outcome == "opened" else None
+        self._opened = messages.Opened(**result.model_dump(), subscription=view)
+        return result.outcome == "opened"
+
+    # ------------------------------------------------------------------ money
+
+    async def _charge(self, mode: Mode) -> None:
+        """Bring the attempt forward: send it, ask about it, send it again, or give it up."""
+        state, now = self._current, self._now()
+        if state.in_flight is None:
+            attempted(state, now)
+        payment, flight = state.open, state.in_flight
+        assert payment is not None
+        assert flight is not None
+        paid = state.model_copy(deep=True)
+        moves = settled(paid, now)
+        result = await workflow.execute_activity_method(
+            BillingContract.charge,
+            ChargeInput(
+                subscription_id=state.id,
+                number=payment.number,
+                attempt=payment.attempts + 1,
+                due_at=payment.due_at,
+                at=flight.sent_at if mode is not Mode.SEND else now,
+                amount_minor=payment.amount_minor,
+                currency=state.terms.currency,
+                row=changes(self._row, row_of(paid)),
+                **({"moves": moves} if moves else {}),
+                **({"mode": mode} if mode is not Mode.SEND else {}),
+            ),
+            activity_id=f"charge-{payment.number}-{payment.attempts + 1}-{flight.asks}",
+            summary=f"payment {payment.number}, attempt {payment.attempts + 1}",
+            **MONEY,
+        )
+        if result.outcome == "settled":
+            self._state, self._written = paid, row_of(paid)
+            self._cycles += 1
+            self._show_status(moves)
+        else:
+            await self._not_settled(result, mode)
+
+    async def _not_settled(self, result: ChargeResult, mode: Mode) -> None:
+        state, now = self._current, self._now()
+        payment = state.open
+        assert payment is not None
+        if result.outcome == "declined":
+            assert result.decline is not None
+            moves = declined(state, category_of(result.decline), now)
+            await self._record(moves=moves, payment=payment.number, decline=result.decline.value)
+            return
+        assert result.outcome != "settled"
+        before = state.in_flight.state if state.in_flight else None
+        unresolved(
+            state,
+            result.outcome,
+            now,
+            horizon_s=result.horizon_s,
+            key_ttl_s=result.key_ttl_s,
+            resent=result.resent,
+        )
+        if state.in_flight is not None and state.in_flight.state != before:
+            await self._record(payment=payment.number)
+
+    async def _refund(self) -> None:
+        """Money that arrived after the end goes back, under one key for ever."""
+        state = self._current
+        refund = state.refund
+        assert refund is not None
+        result = await workflow.execute_activity_method(
+            BillingContract.refund,
+            RefundInput(
+                subscription_id=state.id,
+                number=refund.number,
+                at=refund.sent_at,
+                reason="settled_after_the_end",
+            ),
+            summary=f"return payment {refund.number}",
+            **MONEY,
+        )
+        if result.outcome == "settled":
+            state.refund = None
+            await self._record(payment=refund.number)
+        else:
+            refund_unresolved(state, self._now())
+
+    async def _cancel_as_scheduled(self) -> None:
+        moves = operations.cancel_now(self._current, self._now(), reason="period_ended")
+        await self._record(moves=moves)
+
+    # ------------------------------------------------------------------ the end, and the cut
+
+    def _is_over(self) -> bool:
+        state = self._current
+        return state.is_final and state.in_flight is None and state.refund is None
+
+    def _history_is_long(self) -> bool:
+        at_a_boundary = self._current.open is None and self._current.in_flight is None
+        info = workflow.info()
+        cut = self._cycles >= self._start.cycles_per_run or info.is_target_worker_deployment_version_changed()
+        return (cut and at_a_boundary) or info.is_continue_as_new_suggested()
+
+    async def _continue_as_new(self) -> None:
+        """Cut the history between two payments; every accepted operation is finished first."""
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        if self._is_over():
+            return  # a cancellation finished while we waited
+        implied = row_of(self._current)
+        workflow.continue_as_new(
+            messages.SubscriptionInput(
+                id=self._start.id,
+                state=self._current,
+                clock_offset=self._clock_offset,
+                seen=self._seen,
+                written=None if self._row == implied else self._row,
+                cycles_per_run=self._start.cycles_per_run,
+            ),
+            initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE
+            if workflow.info().is_target_worker_deployment_version_changed()
+            else None,
+        )

@@ -1,0 +1,73 @@
+"""What people see of a subscription in the Temporal Web UI: summaries, details and search attributes.
+
+Search attributes are plaintext there, so they hold opaque ids and statuses only; summaries and details are
+encrypted like every payload and readable through the codec server.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+
+with workflow.unsafe.imports_passed_through():
+    from domain.billing_calendar import parse_zone
+    from domain.money import Money
+    from domain.subscription import State, Status, Step, StepKind
+
+STATUS: Final = SearchAttributeKey.for_keyword("TeikiStatus")
+CUSTOMER: Final = SearchAttributeKey.for_keyword("TeikiCustomer")
+PRODUCT: Final = SearchAttributeKey.for_keyword("TeikiProduct")
+KIND: Final = SearchAttributeKey.for_keyword("TeikiKind")
+
+
+def timer_summary(state: State, step: Step) -> str:
+    """What the timer waits for: `retry 2 of 4 for payment 7`."""
+    number = state.open.number if state.open else state.next_cycle + 1
+    if step.kind is StepKind.RETRY and state.open is not None:
+        attempts = len(state.terms.retry.ladder(state.terms.period))
+        return f"retry {state.open.counted + 1} of {attempts} for payment {number}"
+    return {
+        StepKind.PAYMENT: f"payment {number}",
+        StepKind.RETRY: f"retry for payment {number}",
+        StepKind.ASK: f"ask the gateway about payment {number}",
+        StepKind.ATTENTION: f"payment {number} waits for a person",
+        StepKind.CANCEL: "scheduled cancellation",
+        StepKind.REFUND: "refund of a late payment",
+    }[step.kind]
+
+
+_SENTENCES: Final = {
+    Status.UNVERIFIED: "The first payment has not been made yet.",
+    Status.CURRENT: "Paid and running.",
+    Status.UNCONFIRMED: "The first payment failed and is tried again.",
+    Status.UNPAID: "A payment is outstanding.",
+    Status.SUSPENDED: "Nothing is charged until an operator resumes it.",
+    Status.CANCELED: "Canceled for good.",
+    Status.COMPLETED: "All agreed charges were made.",
+}
+
+
+def details(state: State, step: Step | None) -> str:
+    """The state as a short Markdown table; a pure function of it."""
+    zone = parse_zone(state.terms.zone)
+
+    def shown(instant: datetime) -> str:
+        return instant.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S ") + state.terms.zone
+
+    amount = Money(minor=state.next_amount, currency=state.terms.currency)
+    plan = f" of {state.terms.total_charges}" if state.terms.total_charges else ""
+    rows = [
+        ("status", f"**{state.status.value}** ({state.reason})"),
+        ("", _SENTENCES[state.status]),
+        ("next", f"{timer_summary(state, step)} at {shown(step.at)}" if step else "nothing by itself"),
+        ("amount", f"{amount}, {state.terms.period}"),
+        ("charges made", f"{state.charges}{plan}"),
+    ]
+    if state.cancel_at:
+        rows.append(("ends", shown(state.cancel_at)))
+    if state.in_flight:
+        rows.append(("attempt in flight", f"{state.in_flight.state}, sent {shown(state.in_flight.sent_at)}"))
+    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows)
