@@ -28,6 +28,7 @@ class ChargeInput(BaseModel):
         amount_minor: minor units of `currency`.
         row: the subscription's columns after success, as JSON values: only those that change.
         moves: the changes of status that success brings.
+        turn: which question about this attempt this is; a re-send is claimed under it, once.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,7 +42,7 @@ class ChargeInput(BaseModel):
     currency: str
     row: dict[str, Any]
     mode: Mode = Mode.SEND
-    now: datetime | None = None
+    turn: int = 0
     moves: list[Transition] = Field(default_factory=list)
 
 
@@ -52,7 +53,7 @@ class ChargeResult(BaseModel):
         decline: why, when declined.
         horizon_s: seconds a missed request may still take effect; with `unknown`.
         key_ttl_s: seconds the gateway remembers a key; with `unknown`.
-        resent: the request went out once more just now.
+        resent: the request may have gone out until just now, so the horizon counts from now.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,0 +1,139 @@
+"""The one place where the SDK meets Temporal: calls, and the translation of failures.
+
+No Temporal type leaves this module. A refusal comes out as `TeikiError` with the workflow's own code and facts; an
+engine that cannot be reached comes out as `engine_unavailable`, which says that repeating is safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.errors import ErrorCode, TeikiError
+from workflows.visibility import CUSTOMER, KIND, PRODUCT, STATUS
+
+Result = TypeVar("Result", bound=BaseModel)
+
+_UNREACHABLE: Final = {
+    RPCStatusCode.UNAVAILABLE,
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.CANCELLED,
+    RPCStatusCode.RESOURCE_EXHAUSTED,
+}
+
+
+class NotRunning(Exception):  # noqa: N818 - an answer, not an error: the caller asks the database next
+    """No such workflow is running: never started, or ended."""
+
+
+class Engine:
+    """Starts workflows, sends updates, asks queries."""
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    @property
+    def address(self) -> str:
+        return self._client.service_client.config.target_host
+
+    async def start_and_update(
+        self, workflow: Any, start: BaseModel, update: Any, *, workflow_id: str, customer: str, product: str
+    ) -> Any:
+        """Start an entity and wait for its first answer, in one round trip."""
+        operation = WithStartWorkflowOperation(
+            workflow.run,
+            start,
+            id=workflow_id,
+            task_queue=self._task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            static_summary="Subscription",
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(STATUS, "unverified"),
+                    SearchAttributePair(CUSTOMER, customer),
+                    SearchAttributePair(PRODUCT, product),
+                    SearchAttributePair(KIND, "subscription"),
+                ]
+            ),
+        )
+        async with _translated(workflow_id):
+            return await self._client.execute_update_with_start_workflow(
+                update, start_workflow_operation=operation
+            )
+
+    async def run(self, workflow: Any, order: BaseModel, *, workflow_id: str) -> Any:
+        """Run a short workflow to its end; one that ran before under this id answers again."""
+        async with _translated(workflow_id):
+            try:
+                return await self._client.execute_workflow(
+                    workflow.run,
+                    order,
+                    id=workflow_id,
+                    task_queue=self._task_queue,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                )
+            except WorkflowAlreadyStartedError:
+                return await self._client.get_workflow_handle_for(workflow.run, workflow_id).result()
+
+    async def update(self, workflow_id: str, update: Any, command: Any, *, update_id: str) -> Any:
+        """Send a command to a running workflow; raises `NotRunning` when there is none."""
+        async with _translated(workflow_id):
+            return await self._client.get_workflow_handle(workflow_id).execute_update(update, command, id=update_id)
+
+    async def query(self, workflow_id: str, query: Any) -> Any:
+        async with _translated(workflow_id):
+            return await self._client.get_workflow_handle(workflow_id).query(query)
+
+
+@asynccontextmanager
+async def _translated(workflow_id: str) -> AsyncIterator[None]:
+    try:
+        yield
+    except WorkflowUpdateFailedError as error:
+        raise _refusal(error.cause) from error
+    except WorkflowFailureError as error:
+        raise _refusal(error.cause) from error
+    except WorkflowQueryFailedError as error:
+        raise _unavailable(workflow_id, "The workflow could not answer.") from error
+    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+        raise _unavailable(workflow_id, "No worker answered in time.") from error
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            raise NotRunning(workflow_id) from error
+        if error.status in _UNREACHABLE:
+            raise _unavailable(workflow_id, "Temporal or its worker does not answer.") from error
+        raise
+
+
+def _refusal(cause: BaseException | None) -> BaseException:
+    if isinstance(cause, ApplicationError) and cause.type in {code.value for code in ErrorCode}:
+        facts = cause.details[0] if cause.details and isinstance(cause.details[0], dict) else {}
+        return TeikiError(ErrorCode(cause.type), cause.message, **facts)
+    if isinstance(cause, ApplicationError):
+        return TeikiError(ErrorCode.INVALID_INPUT, cause.message)
+    return TeikiError(ErrorCode.ENGINE_UNAVAILABLE, f"The workflow did not answer: {type(cause).__name__}.")
+
+
+def _unavailable(workflow_id: str, message: str) -> TeikiError:
+    return TeikiError(
+        ErrorCode.ENGINE_UNAVAILABLE,
+        f"{message} Repeat with the same request id: nothing is done twice.",
+        workflow_id=workflow_id,
+    )

@@ -1,0 +1,128 @@
+"""The laboratory: a real Postgres, the sandbox gateway, a worker, and Temporal's time-skipping server.
+
+Everything is started for the simulation and gone afterwards. The worker is the same process that production runs; only
+the server underneath skips the time in which nothing happens. Its clock is one for all, so scenarios are played one
+after another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from temporalio.testing import WorkflowEnvironment
+
+from domain.errors import ErrorCode, TeikiError
+from runtime.embedded.ports import free_ports
+from runtime.embedded.postgres import EmbeddedPostgres
+from runtime.embedded.processes import end, spawn, tail
+from runtime.embedded.temporal_servers import TimeSkippingServer
+from runtime.settings import Settings
+
+_READY_SECONDS = 60.0
+
+
+@dataclass
+class Lab:
+    """Where things are while it lasts."""
+
+    environment: WorkflowEnvironment
+    settings: Settings
+    gateway_url: str
+    http: aiohttp.ClientSession
+
+
+@asynccontextmanager
+async def laboratory() -> AsyncIterator[Lab]:
+    """Start everything, side by side; stop it in reverse order."""
+    async with AsyncExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="teiki-simulate-")))
+        keys = f"sim:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+        gateway_port = free_ports(1)[0]
+        settings = Settings.load(
+            codec_keys=keys,
+            gateway_url=f"http://127.0.0.1:{gateway_port}",
+            public_url=f"http://127.0.0.1:{gateway_port}",
+            state_dir=home,
+            temporal_address="",
+        )
+        postgres = EmbeddedPostgres(durable=False)
+        server = TimeSkippingServer(settings.keyring(), sandbox=False)
+        _, environment, _ = await asyncio.gather(
+            stack.enter_async_context(postgres),
+            stack.enter_async_context(server),
+            stack.enter_async_context(_process("gateway", home, _gateway(gateway_port), {})),
+        )
+        database_url = await postgres.ensure_database("teiki")
+        address = environment.client.service_client.config.target_host
+        variables = {
+            "TEIKI_DATABASE_URL": database_url,
+            "TEIKI_CODEC_KEYS": keys,
+            "TEIKI_GATEWAY_URL": settings.gateway_url,
+            "TEIKI_STATE_DIR": str(home),
+            "TEIKI_READY_FILE": str(home / "worker.ready"),
+            "TEMPORAL_ADDRESS": address,
+        }
+        await _run_to_end("migrate", home, [sys.executable, "-m", "db", "upgrade"], variables)
+        await stack.enter_async_context(_process("worker", home, [sys.executable, "-m", "worker"], variables))
+        http = await stack.enter_async_context(aiohttp.ClientSession(settings.gateway_url))
+        await _until_ready(home, http)
+        with_database = Settings.load(
+            **{**settings.model_dump(exclude_unset=True), "database_url": database_url, "temporal_address": address}
+        )
+        yield Lab(environment=environment, settings=with_database, gateway_url=settings.gateway_url, http=http)
+
+
+def _gateway(port: int) -> list[str]:
+    return [sys.executable, "-m", "gateways.sandbox", "--port", str(port), "--database", ":memory:"]
+
+
+@asynccontextmanager
+async def _process(
+    name: str, home: Path, command: list[str], variables: Mapping[str, str]
+) -> AsyncIterator[None]:
+    process = await spawn(command, log=home / f"{name}.log", env=_environment(variables))
+    try:
+        yield
+    finally:
+        await end(process)
+
+
+async def _run_to_end(name: str, home: Path, command: list[str], variables: Mapping[str, str]) -> None:
+    process = await spawn(command, log=home / f"{name}.log", env=_environment(variables))
+    if await process.wait() != 0:
+        raise TeikiError(ErrorCode.DATABASE_UNAVAILABLE, "The migrations failed: " + tail(home / f"{name}.log"))
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "TEIKI_"))}
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+    return {**inherited, **variables, "PYTHONPATH": path}
+
+
+async def _until_ready(home: Path, http: aiohttp.ClientSession) -> None:
+    async def gateway_answers() -> bool:
+        try:
+            async with http.get("/health") as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    deadline = asyncio.get_running_loop().time() + _READY_SECONDS
+    while not ((home / "worker.ready").exists() and await gateway_answers()):
+        if asyncio.get_running_loop().time() > deadline:
+            raise TeikiError(
+                ErrorCode.ENGINE_UNAVAILABLE,
+                "The simulation's worker or gateway did not start: " + tail(home / "worker.log"),
+            )
+        await asyncio.sleep(0.05)

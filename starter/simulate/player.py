@@ -1,0 +1,177 @@
+"""Playing a scenario: move the clock to the next event, do it, and in the end read the books.
+
+The subscription's own clock is shifted to the scenario's start, so the same code lives in 2023 or 2040. Between events
+the server skips from timer to timer; at each event we first wait until everything that was due has been done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from domain.errors import ErrorCode, TeikiError
+from domain.identifiers import subscription_workflow_id
+from domain.money import Money
+from starter.simulate.lab import Lab
+from starter.simulate.report import Report, refused_entry, report
+from starter.simulate.scenario import Event, Scenario
+from starter.subscriptions import Subscription
+from starter.teiki import Teiki
+
+_SETTLE_POLL_SECONDS: Final = 0.01
+_SETTLE_SECONDS_MAX: Final = 120.0
+
+
+class Player:
+    """Plays one scenario in a laboratory."""
+
+    def __init__(self, lab: Lab, scenario: Scenario) -> None:
+        self._lab = lab
+        self._scenario = scenario
+        self._now = scenario.start
+        self._teiki = Teiki(lab.environment.client, lab.settings, clock=lambda: self._now)
+        self._refused: list[dict[str, Any]] = []
+
+    async def play(self) -> Report:
+        """Run it to `until`.
+
+        Raises:
+            TeikiError: when the subscription itself is refused; refused events are part of the report instead.
+        """
+        async with self._teiki:
+            self._customer = await self._teiki.customers.put(email="scenario@example.com")
+            product = await self._teiki.products.put(name=self._scenario.name[:200] or "scenario")
+            spec = self._scenario.spec(
+                customer_id=self._customer,
+                product_id=product,
+                payment_method_id=await self._card(self._scenario.card),
+            )
+            subscription = await self._teiki.subscriptions.create(
+                spec, actor="service:simulate", scenario_start=self._scenario.start
+            )
+            self._workflow_id = subscription_workflow_id(subscription.id)
+            self._offset = await self._clock_offset()
+            for event in sorted(self._scenario.events, key=lambda event: event.at):
+                await self._advance(event.at)
+                await self._do(subscription, event)
+            await self._advance(self._scenario.until)
+            try:
+                return await report(
+                    self._scenario, subscription, self._teiki, self._refused, await self._gateway_totals(subscription)
+                )
+            finally:
+                await self._clear_away()
+
+    # ------------------------------------------------------------------ time
+
+    async def _clock_offset(self) -> timedelta:
+        from workflows.subscription import Subscription as SubscriptionWorkflow  # noqa: PLC0415 - kept beside its use
+
+        snapshot = await self._teiki.engine.query(self._workflow_id, SubscriptionWorkflow.snapshot)
+        offset: timedelta = snapshot.clock_offset
+        return offset
+
+    async def _advance(self, to: datetime) -> None:
+        """Let time pass until the scenario's clock shows `to`, and everything due by then is done."""
+        await self._quiet()
+        remaining = to - self._offset - await self._lab.environment.get_current_time()
+        if remaining > timedelta():
+            await self._lab.environment.sleep(remaining)
+            await self._quiet()
+        self._now = to
+
+    async def _quiet(self) -> None:
+        """Wait until no activity and no workflow task is under way."""
+        handle = self._lab.environment.client.get_workflow_handle(self._workflow_id)
+        deadline = asyncio.get_running_loop().time() + _SETTLE_SECONDS_MAX
+        quiet = 0
+        while quiet < 2:
+            described = (await handle.describe()).raw_description
+            busy = described.pending_activities or described.HasField("pending_workflow_task")
+            quiet = 0 if busy else quiet + 1
+            if asyncio.get_running_loop().time() > deadline:
+                raise TeikiError(ErrorCode.ENGINE_UNAVAILABLE, "The simulation does not come to rest.")
+            await asyncio.sleep(_SETTLE_POLL_SECONDS if busy else 0)
+
+    # ------------------------------------------------------------------ events
+
+    async def _do(self, subscription: Subscription, event: Event) -> None:
+        try:
+            await self._operation(subscription, event)
+        except TeikiError as error:
+            self._refused.append(refused_entry(event, error))
+        except ValidationError as error:
+            mistake = TeikiError(ErrorCode.INVALID_INPUT, str(error.errors()[0]["msg"]))
+            self._refused.append(refused_entry(event, mistake))
+        except TypeError as error:
+            mistake = TeikiError(ErrorCode.INVALID_INPUT, f"{event.do} does not take these arguments: {error}")
+            self._refused.append(refused_entry(event, mistake))
+        await self._quiet()
+
+    async def _operation(self, subscription: Subscription, event: Event) -> None:
+        given = {"actor": "operator:scenario", **event.arguments()}
+        if event.do == "change_card":
+            card = await self._card(given.pop("card", given.pop("token", None)))
+            await subscription.change_card(card, **given)
+        elif event.do == "change_amount":
+            await subscription.change_amount(Money.model_validate(given.pop("amount")), **given)
+        elif event.do == "resume":
+            await subscription.resume(at=_next_payment_at(given), **given)
+        else:
+            await getattr(subscription, event.do)(**given)
+
+    # ------------------------------------------------------------------ the sandbox gateway
+
+    async def _card(self, token: str | None) -> str:
+        """A payment method: a named token of the sandbox, or one that follows the scenario's script."""
+        if token is None:
+            body = {"script": self._scenario.gateway, "script_id": self._customer}
+            async with self._lab.http.post("/tokens", json=body) as answer:
+                content = await answer.json()
+                if answer.status >= 400:
+                    raise TeikiError(ErrorCode.SCENARIO_INVALID, f"gateway: {content.get('message', content)}")
+                token = content["token"]
+        return await self._teiki.payment_methods.add(customer_id=self._customer, token=token)
+
+    async def _gateway_totals(self, subscription: Subscription) -> dict[str, int]:
+        """What the gateway's own book shows as settled for this subscription, refunds taken off."""
+        async with self._lab.http.get("/_audit/ledger") as answer:
+            book = await answer.json()
+        totals: dict[str, int] = {}
+        for entry in book["charges"]:
+            if entry["reference"].startswith(subscription.id + "/") and entry["state"] == "settled":
+                money = entry["amount"]
+                left = money["minor"] - entry.get("refunded_minor", 0)
+                totals[money["currency"]] = totals.get(money["currency"], 0) + left
+        return totals
+
+    async def _clear_away(self) -> None:
+        """The server's clock is one for all: what goes on would slow the next scenario down."""
+        handle = self._lab.environment.client.get_workflow_handle(self._workflow_id)
+        if (await handle.describe()).close_time is None:
+            await handle.terminate("the scenario is over")
+
+
+def _next_payment_at(given: dict[str, Any]) -> datetime | None:
+    """The instant of `resume at`, taken out of the arguments.
+
+    An event's own `at` says when it happens, so the argument is called `next_payment_at` in a scenario; the notation
+    of the specification, `policy: at=2023-10-15T09:00:00+09:00`, is understood too.
+    """
+    policy = given.get("policy")
+    value = given.pop("next_payment_at", None)
+    if isinstance(policy, dict) and "at" in policy:
+        value = given.pop("policy")["at"]
+    elif isinstance(policy, str) and policy.startswith("at="):
+        value = given.pop("policy").removeprefix("at=")
+    elif policy == "at":
+        del given["policy"]
+    if value is None:
+        return None
+    try:
+        return datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise TeikiError(ErrorCode.INVALID_INSTANT, "That is no instant.", value=str(value)) from error

@@ -1,0 +1,134 @@
+"""A scenario: what an integrator writes to see what a policy does (spec: interfaces.md §3).
+
+YAML or JSON. YAML is read by the rules of its current version, so that `10:00` is a text and `no` is not False.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from domain.errors import ErrorCode, TeikiError
+from domain.terms import SubscriptionSpec, require_instant
+
+Operation = Literal["suspend", "resume", "cancel", "recover", "change_card", "change_amount"]
+
+
+class Event(BaseModel):
+    """Something a person or a service does at an instant; the other fields are the operation's arguments."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    at: datetime
+    do: Operation
+
+    @field_validator("at")
+    @classmethod
+    def _aware(cls, at: datetime) -> datetime:
+        return require_instant(at)
+
+    def arguments(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Scenario(BaseModel):
+    """What happens, from `start` to `until`.
+
+    Attributes:
+        subscription: the terms, as in `SubscriptionSpec`, without customer, product and payment method; `card` is
+            a token of the sandbox instead of the script in `gateway`.
+        gateway: the outcome of each charge attempt in turn; afterwards every charge is approved.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "scenario"
+    start: datetime
+    subscription: dict[str, Any]
+    gateway: list[str | dict[str, Any]] = Field(default_factory=list)
+    events: list[Event] = Field(default_factory=list)
+    until: datetime
+
+    @field_validator("start", "until")
+    @classmethod
+    def _aware(cls, at: datetime) -> datetime:
+        return require_instant(at)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Scenario:
+        if self.until <= self.start:
+            raise TeikiError(ErrorCode.SCENARIO_INVALID, "`until` must be after `start`.")
+        outside = [event.at.isoformat() for event in self.events if not self.start <= event.at <= self.until]
+        if outside:
+            raise TeikiError(ErrorCode.SCENARIO_INVALID, "An event is outside the scenario's time.", at=outside[0])
+        return self
+
+    @property
+    def card(self) -> str | None:
+        card = self.subscription.get("card")
+        return None if card is None else str(card)
+
+    def spec(self, *, customer_id: str, product_id: str, payment_method_id: str) -> SubscriptionSpec:
+        """The terms as the SDK takes them."""
+        terms = {name: value for name, value in self.subscription.items() if name != "card"}
+        return SubscriptionSpec.model_validate(
+            {
+                **terms,
+                "customer_id": customer_id,
+                "product_id": product_id,
+                "payment_method_id": payment_method_id,
+            }
+        )
+
+
+def read_scenario(path: Path) -> Scenario:
+    """Read and check a file.
+
+    Raises:
+        TeikiError: `scenario_invalid`, with the place of the first mistake.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Yaml12)  # noqa: S506
+    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
+        raise TeikiError(ErrorCode.SCENARIO_INVALID, f"The file cannot be read: {error}", file=path.name) from error
+    return parse_scenario(document)
+
+
+def parse_scenario(document: Any) -> Scenario:
+    try:
+        scenario = Scenario.model_validate(document)
+        # The ids are made up only to have the terms checked before anything is started.
+        scenario.spec(customer_id="cus_0", product_id="prd_0", payment_method_id="pm_0")
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise TeikiError(ErrorCode.SCENARIO_INVALID, f"{place}: {first['msg']}", place=place) from error
+    return scenario
+
+
+class _Yaml12(yaml.SafeLoader):
+    """Safe, and with the core schema of YAML 1.2: dates, times and `yes`/`no` stay texts."""
+
+
+_Yaml12.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+0123456789.")),
+):
+    _Yaml12.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+_Yaml12.add_constructor("tag:yaml.org,2002:int", _whole)

@@ -1,0 +1,98 @@
+"""The composition root: settings → engine → gateway → activities → worker.
+
+Run it as `python -m worker` or `teiki worker`. Everything that does something is put together here and nowhere else;
+nothing imports this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from datetime import timedelta
+
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
+
+from activities.billing import BillingActivities
+from activities.records import RecordsActivities
+from db.engine import Database
+from gateways.port import PaymentGateway
+from gateways.sandbox_client import SandboxGateway
+from runtime.lifecycle import mark_ready, run_service
+from runtime.search_attributes import SEARCH_ATTRIBUTES
+from runtime.settings import Settings
+from runtime.telemetry import configure_logging
+from runtime.temporal import connect, ensure_search_attributes
+from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
+from workflows.subscription import Subscription
+
+WORKFLOWS = [Subscription, PutCustomerEntry, PutProductEntry, AddPaymentMethodEntry]
+
+_logger = logging.getLogger("worker")
+
+
+def gateway_of(settings: Settings) -> PaymentGateway:
+    """The payment company that the settings name."""
+    horizon = settings.inflight_horizon_seconds
+    if horizon is None:
+        return SandboxGateway(settings.gateway_url)
+    return SandboxGateway(settings.gateway_url, inflight_horizon=timedelta(seconds=horizon))
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Work until `stop`, then finish what is under way."""
+    client = await connect(settings)
+    await ensure_search_attributes(client, SEARCH_ATTRIBUTES)
+    database = Database.connect(settings.database, pool_size=settings.database_pool_size)
+    gateway = gateway_of(settings)
+    billing = BillingActivities(database, gateway)
+    records = RecordsActivities(database, gateway)
+    worker = Worker(
+        client,
+        task_queue=settings.task_queue,
+        workflows=WORKFLOWS,
+        activities=[
+            billing.charge,
+            billing.refund,
+            records.open,
+            records.record,
+            records.put_customer,
+            records.put_product,
+            records.add_payment_method,
+        ],
+        max_cached_workflows=settings.max_cached_workflows,
+        max_concurrent_activities=settings.max_concurrent_activities,
+        graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
+        deployment_config=_deployment(settings),
+    )
+    try:
+        async with worker:
+            mark_ready(settings.ready_file)
+            _logger.info("worker ready", extra={"task_queue": settings.task_queue})
+            await stop.wait()
+    finally:
+        await gateway.close()
+        await database.close()
+
+
+def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
+    """Versioning is off until a deployment and a build are named (docs/operations.md)."""
+    if settings.versioned is None:
+        return None
+    name, build_id = settings.versioned
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name=name, build_id=build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.PINNED,
+    )
+
+
+def main() -> int:
+    settings = Settings.load()
+    configure_logging(settings)
+    return run_service(lambda stop: serve(settings, stop), name="worker", ready_file=settings.ready_file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
