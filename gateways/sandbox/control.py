@@ -94,7 +94,7 @@ class Control:
 
 def audit(db: sqlite3.Connection) -> dict[str, Any]:
     """Everything an auditor needs. `settled` counts charges that settled (a voided one never did);
-    `net` is `settled` minus `refunded`; `balanced` says that the ledger's lines sum to zero and agree with it.
+    `net` is `settled` minus `refunded`; `balanced`: the ledger's lines sum to zero and agree with it.
     """
     records = [shown(row) for row in db.execute("SELECT * FROM movements ORDER BY seq")]
     settled: Counter[str] = Counter()
