@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
@@ -115,7 +115,10 @@ class SandboxGateway:
 
     async def card_change_url(self, *, reference: str, return_url: str) -> str:
         answer = await self._ask("POST", "/card-forms", {"reference": reference, "return_url": return_url})
-        return str((answer or {})["url"])
+        url = (answer or {}).get("url")
+        if not isinstance(url, str):
+            raise GatewayUnavailable("The gateway's card form cannot be opened.")
+        return url
 
     async def card_form_token(self, form_id: str) -> str | None:
         answer = await self._read(f"/card-forms/{quote(form_id, safe='')}/result")
@@ -148,10 +151,11 @@ class SandboxGateway:
                 self._base_url + path,
                 data=json.dumps(body).encode(),
                 headers={"Idempotency-Key": idempotency_key, "Content-Type": "application/json"},
+                allow_redirects=False,  # a followed redirect would turn this POST into a harmless-looking GET
             ) as response:
                 raw = await response.read()
         except aiohttp.ClientConnectorError:
-            return Unavailable(hint="connection refused")
+            return Unavailable(hint="no connection")
         except TimeoutError:
             return Unknown(hint="timeout")
         except aiohttp.ClientError as error:
@@ -250,8 +254,8 @@ def _record(answer: dict[str, Any]) -> GatewayCharge | None:
         return None
 
 
-def _readable(answer: dict[str, Any]) -> GatewayCharge:
-    record = _record(answer)
+def _readable(answer: Any) -> GatewayCharge:
+    record = _record(answer) if isinstance(answer, dict) else None
     if record is None:
         raise GatewayUnavailable("The gateway's record cannot be read.")
     return record
@@ -261,7 +265,7 @@ def _records(answer: dict[str, Any] | None) -> list[GatewayCharge]:
     items = (answer or {}).get("items")
     if not isinstance(items, list):
         raise GatewayUnavailable("The gateway's list cannot be read.")
-    return [_readable(cast("dict[str, Any]", item)) for item in items]
+    return [_readable(item) for item in items]
 
 
 _DECLINES: Final[dict[str, DeclineCode]] = {code.value: code for code in DeclineCode}

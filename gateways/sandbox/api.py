@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 import sqlite3
 from datetime import datetime
 from typing import Any, Final
@@ -18,23 +17,23 @@ from aiohttp import web
 from domain.errors import TeikiError
 from domain.money import Money, require_positive
 from gateways.sandbox.book import Book
+from gateways.sandbox.cards import Cards
 from gateways.sandbox.desk import Answer, Desk, Write
 from gateways.sandbox.faults import Fault, parse_fault
-from gateways.sandbox.outcomes import check_script
 from gateways.sandbox.refusal import Refusal, invalid
-from gateways.sandbox.schema import now_us, to_us, transaction
-from gateways.sandbox.tokens import read_token
+from gateways.sandbox.schema import to_us, transaction
 
 AMOUNT_MAX_MINOR: Final = 99_999_999
 _REFERENCE: Final = re.compile(r"[!-~]{1,200}")
-_SCRIPT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_KEY: Final = re.compile(r"[!-~]{1,255}")
 _CURSOR: Final = re.compile(r"(\d{1,19})-(\d{1,19})")
 
 
 class Api:
-    def __init__(self, db: sqlite3.Connection, book: Book, desk: Desk) -> None:
+    def __init__(self, db: sqlite3.Connection, book: Book, cards: Cards, desk: Desk) -> None:
         self._db = db
         self._book = book
+        self._cards = cards
         self._desk = desk
 
     def routes(self) -> list[web.RouteDef]:
@@ -101,43 +100,14 @@ class Api:
 
     async def token(self, request: web.Request) -> web.Response:
         """GET /tokens/{token}: what may be shown of it."""
-        known = read_token(request.match_info["token"])
-        if known is None or (known.script_id is not None and not self._has_script(known.script_id)):
-            raise Refusal(404, "token_not_found", "There is no such token.")
-        return web.json_response(known.details())
+        return web.json_response(self._cards.details(request.match_info["token"]))
 
     async def make_token(self, request: web.Request) -> web.Response:
-        """POST /tokens {behaviour, fault?} or {script, script_id?, fault?}: a card that does as told.
-
-        Tokens of one `script_id` are different cards that share one queue of outcomes.
-        """
+        """POST /tokens {behaviour, fault?} or {script, script_id?, fault?}: a card that does as told."""
         body = await read_body(request)
-        if set(body) - {"behaviour", "script", "script_id", "fault"}:
-            raise invalid("A token is made from `behaviour` or `script`, with `script_id` and `fault`.")
-        fault = body.get("fault")
-        if fault is not None:
-            parse_fault(fault)
         with transaction(self._db):
-            token = self._scripted_token(body) if "script" in body or "script_id" in body else _behaving(body)
-            self._db.execute("INSERT INTO tokens VALUES (?, ?, ?)", (token, fault, now_us()))
+            token = self._cards.make(body)
         return web.json_response({"token": token}, status=201)
-
-    def _scripted_token(self, body: dict[str, Any]) -> str:
-        script_id = body.get("script_id", secrets.token_hex(8))
-        if not isinstance(script_id, str) or not _SCRIPT_ID.fullmatch(script_id):
-            raise invalid("`script_id` is 1 to 64 letters, digits, - or _.", code="invalid_script")
-        row = self._db.execute("SELECT items FROM scripts WHERE script_id = ?", (script_id,)).fetchone()
-        if row is None:
-            items = check_script(body.get("script"))
-            self._db.execute("INSERT INTO scripts VALUES (?, ?)", (script_id, json.dumps(items)))
-            return f"tok_script_{script_id}"
-        if "script" in body and json.loads(row["items"]) != check_script(body["script"]):
-            raise Refusal(409, "script_exists", "Another script has this script_id.")
-        return f"tok_script_{script_id}:{secrets.token_hex(6)}"
-
-    def _has_script(self, script_id: str) -> bool:
-        row = self._db.execute("SELECT 1 FROM scripts WHERE script_id = ?", (script_id,)).fetchone()
-        return row is not None
 
 
 async def read_body(request: web.Request) -> dict[str, Any]:
@@ -174,12 +144,15 @@ def _write(request: web.Request, route: str, body: dict[str, Any], token: str | 
     reference = body.get("reference")
     if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
         raise invalid("`reference` is 1 to 200 visible ASCII characters.")
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise invalid("`Idempotency-Key` is 1 to 255 visible ASCII characters.")
     return Write(
         route=route,
         path=request.path,
         body=body,
         reference=reference,
-        key=request.headers.get("Idempotency-Key"),
+        key=key,
         token=token,
         asked_faults=_asked_faults(request),
     )
@@ -216,11 +189,3 @@ def _page_start(since: str, cursor: str | None) -> tuple[int, int]:
     if instant.tzinfo is None:
         raise invalid("`since` says its zone offset.")
     return to_us(instant), -1
-
-
-def _behaving(body: dict[str, Any]) -> str:
-    behaviour = body.get("behaviour")
-    token = f"tok_{behaviour}:{secrets.token_hex(6)}"
-    if not isinstance(behaviour, str) or read_token(token) is None:
-        raise invalid(f"{behaviour!r} is no behaviour of a test card.", code="invalid_behaviour")
-    return token

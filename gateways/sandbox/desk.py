@@ -7,22 +7,20 @@ The order is a real gateway's: faults before the work, the idempotency check, th
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from domain.declines import DeclineCode
 from domain.money import Money
 from gateways.sandbox.book import Book
-from gateways.sandbox.faults import AFTER_COMMIT, BEFORE_WORK, Fault, FaultPlan, Strike, parse_fault, sensible
+from gateways.sandbox.cards import Cards
+from gateways.sandbox.faults import AFTER_COMMIT, BEFORE_WORK, Fault, FaultPlan, Strike, sensible
 from gateways.sandbox.keys import Check, CheckResult, KeyBook, fingerprint
-from gateways.sandbox.outcomes import APPROVED, Plan, parse_item
+from gateways.sandbox.outcomes import Plan
 from gateways.sandbox.refusal import Refusal
 from gateways.sandbox.schema import now_us, transaction
-from gateways.sandbox.tokens import read_token
 
 RETRY_AFTER_SECONDS: Final = 1
 
@@ -69,9 +67,12 @@ class Work:
 
 
 class Desk:
-    def __init__(self, db: sqlite3.Connection, book: Book, keys: KeyBook, plan: FaultPlan) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, book: Book, cards: Cards, keys: KeyBook, plan: FaultPlan
+    ) -> None:
         self._db = db
         self._book = book
+        self._cards = cards
         self.keys = keys
         self.plan = plan
 
@@ -82,7 +83,7 @@ class Desk:
         attempt_key = write.attempt_key
 
         def work(strikes: Sequence[Strike]) -> Work:
-            plan = self._plan_of(token, write.reference, attempt_key)
+            plan = self._cards.plan_of(token, reference=write.reference, attempt_key=attempt_key)
             by_script = _scripted_strikes(plan)
             if by_script and by_script[0].fault.name in BEFORE_WORK:
                 return Work(_before(by_script[0].fault), by_script, taken=False)
@@ -143,7 +144,9 @@ class Desk:
         return given
 
     async def _handle(self, write: Write, work: Callable[[Sequence[Strike]], Work]) -> Answer:
-        asked = [*_by_header(write.asked_faults), *self._by_token(write.token)]
+        asked = _by_header(write.asked_faults)
+        if write.token is not None and (fault := self._cards.fault_of(write.token)) is not None:
+            asked.append(Strike(fault, "token"))
         strikes = self.plan.choose(write.route, token=write.token, reference=write.reference, asked=asked)
         if strikes and strikes[0].fault.name in BEFORE_WORK:
             with transaction(self._db):
@@ -194,45 +197,6 @@ class Desk:
             done = Work(Answer(refusal.status, refusal.body()))
         self._db.execute("RELEASE work")
         return done
-
-    def _plan_of(self, token: str, reference: str, attempt_key: str) -> Plan:
-        known = read_token(token)
-        if known is None or known.kind != "card":
-            return Plan(decline=DeclineCode.INVALID_CARD)
-        if known.script_id is not None:
-            return self._scripted_plan(known.script_id, attempt_key)
-        assert known.plan is not None
-        if known.declines_first:
-            declined = self._book.declined_before(token=token, reference=reference, attempt_key=attempt_key)
-            if declined < known.declines_first:
-                return Plan(decline=DeclineCode.INSUFFICIENT_FUNDS)
-        return known.plan
-
-    def _scripted_plan(self, script_id: str, attempt_key: str) -> Plan:
-        script = self._db.execute("SELECT items FROM scripts WHERE script_id = ?", (script_id,)).fetchone()
-        if script is None:
-            return Plan(decline=DeclineCode.INVALID_CARD)
-        items = json.loads(script["items"])
-        taken = self._db.execute(
-            "SELECT position FROM script_takes WHERE script_id = ? AND attempt_key = ?",
-            (script_id, attempt_key),
-        ).fetchone()
-        if taken is not None:
-            position, again = taken["position"], True
-        else:
-            (position,) = self._db.execute(
-                "SELECT count(*) FROM script_takes WHERE script_id = ?", (script_id,)
-            ).fetchone()
-            again = False
-            self._db.execute("INSERT INTO script_takes VALUES (?, ?, ?)", (script_id, attempt_key, position))
-        plan = parse_item(items[position]) if position < len(items) else APPROVED
-        return plan.sent_again() if again else plan
-
-    def _by_token(self, token: str | None) -> list[Strike]:
-        if token is None:
-            return []
-        row = self._db.execute("SELECT fault FROM tokens WHERE token = ?", (token,)).fetchone()
-        return [] if row is None or row["fault"] is None else [Strike(parse_fault(row["fault"]), "token")]
 
     def _log(self, write: Write, strikes: Sequence[Strike], outcome: str) -> None:
         self._db.execute(

@@ -109,6 +109,8 @@ CREATE TABLE IF NOT EXISTS settings (
 ) STRICT, WITHOUT ROWID;
 """
 
+_LOCK_SECONDS: Final = 1.0
+"""How long a new server waits for an old one to let go of the file."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -131,7 +133,7 @@ def open_database(path: str) -> sqlite3.Connection:
     Raises:
         sqlite3.OperationalError: the file cannot be written, or another server holds it.
     """
-    db = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+    db = sqlite3.connect(path, isolation_level=None, timeout=_LOCK_SECONDS, cached_statements=256)
     db.row_factory = sqlite3.Row
     db.execute("PRAGMA foreign_keys = ON")
     if path != IN_MEMORY:

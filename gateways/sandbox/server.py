@@ -16,6 +16,7 @@ from aiohttp import web
 from gateways.sandbox.api import Api
 from gateways.sandbox.book import Book
 from gateways.sandbox.card_form import CardForms
+from gateways.sandbox.cards import Cards
 from gateways.sandbox.control import Control, load_setting
 from gateways.sandbox.desk import Desk
 from gateways.sandbox.faults import FaultPlan
@@ -54,11 +55,14 @@ def make_app(db: sqlite3.Connection, options: Options) -> web.Application:
     ttl = options.key_ttl_seconds
     keys.ttl_seconds = float(stored["key_ttl_seconds"] if ttl is None else ttl)
     book = Book(db)
-    desk = Desk(db, book, keys, _stored_plan(db, options.seed))
+    cards = Cards(db, book)
+    desk = Desk(db, book, cards, keys, _stored_plan(db, options.seed))
 
     app = web.Application(middlewares=[_refusals_are_answers], client_max_size=_BODY_MAX_BYTES)
     app.router.add_get("/health", _health)
-    app.add_routes([*Api(db, book, desk).routes(), *CardForms(db).routes(), *Control(db, desk).routes()])
+    app.add_routes(
+        [*Api(db, book, cards, desk).routes(), *CardForms(db).routes(), *Control(db, desk).routes()]
+    )
     return app
 
 

@@ -36,7 +36,8 @@ INSUFFICIENT_THEN_OK: Final = "insufficient_then_ok"
 _NOT_CARDS: Final[dict[str, TokenKind]] = {"konbini": "konbini", "bank": "bank_transfer"}
 _SUFFIX: Final = r"(?::(?P<suffix>[A-Za-z0-9_.:-]{1,100}))?"
 _NAMED: Final = re.compile(r"tok_(?P<name>[a-z0-9_]+)" + _SUFFIX)
-_SCRIPTED: Final = re.compile(r"tok_script_(?P<script>[A-Za-z0-9_-]{1,64})" + _SUFFIX)
+SCRIPT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SCRIPTED: Final = re.compile(rf"tok_script_(?P<script>{SCRIPT_ID.pattern})" + _SUFFIX)
 _BRANDS: Final = ("visa", "mastercard", "jcb", "amex")
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from domain.money import Money
-from gateways.port import Settled, Unavailable
+from gateways.port import GatewayUnavailable, Settled, Unavailable
 from gateways.sandbox.launch import start_sandbox
 from gateways.sandbox.remote import SandboxRemote
 from gateways.sandbox_client import SandboxGateway
@@ -108,7 +108,11 @@ async def test_a_gateway_that_is_not_there_took_nothing():
     gone = await start_sandbox(":memory:")
     assert await gone.stop() == 0
     gateway = SandboxGateway(gone.base_url)
-    assert await charge(gateway, "sub_a/1/1", "k") == Unavailable(hint="connection refused")
+    assert await charge(gateway, "sub_a/1/1", "k") == Unavailable(hint="no connection")
+    with pytest.raises(GatewayUnavailable) as told:
+        await gateway.token_details("tok_ok:private")
+    assert "private" not in str(told.value)
+    assert told.value.__suppress_context__, "the library's error carries the address, and that the token"
     await gateway.close()
 
 
