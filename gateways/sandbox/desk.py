@@ -176,7 +176,7 @@ class Desk:
                 # What was decided stays decided: these two only strike the work itself.
                 strikes = [s for s in strikes if s.fault.name not in {"decline", "lookup_lag"}]
             else:
-                done = self._refusable(work, strikes)
+                done = _refusals_count(work, strikes)
             if done.taken:
                 self.keys.remember(write.key, check, mark, done.answer.status, done.answer.body)
                 strikes = sensible([*strikes, *done.strikes])
@@ -186,17 +186,6 @@ class Desk:
         if check.result is not CheckResult.NONE:
             done.answer.headers["Idempotency-Status"] = check.result.value
         return done.answer, strikes
-
-    def _refusable(self, work: Callable[[Sequence[Strike]], Work], strikes: Sequence[Strike]) -> Work:
-        """A refusal is an answer too and is remembered like any other; its savepoint takes back the rest."""
-        self._db.execute("SAVEPOINT work")
-        try:
-            done = work(strikes)
-        except Refusal as refusal:
-            self._db.execute("ROLLBACK TO work")
-            done = Work(Answer(refusal.status, refusal.body()))
-        self._db.execute("RELEASE work")
-        return done
 
     def _log(self, write: Write, strikes: Sequence[Strike], outcome: str) -> None:
         self._db.execute(
@@ -223,6 +212,17 @@ class Desk:
                     reference,
                 ),
             )
+
+
+def _refusals_count(work: Callable[[Sequence[Strike]], Work], strikes: Sequence[Strike]) -> Work:
+    """The work, where a refusal is an answer too and is remembered like any other.
+
+    The book refuses before it writes, so there is nothing to take back.
+    """
+    try:
+        return work(strikes)
+    except Refusal as refusal:
+        return Work(Answer(refusal.status, refusal.body()))
 
 
 def _by_header(faults: Sequence[Fault]) -> list[Strike]:

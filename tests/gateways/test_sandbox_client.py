@@ -32,7 +32,9 @@ async def parrot():
     """A real server that says what it is told to, and the adapter before it."""
     said = {"status": 200, "body": b"", "headers": {}}
 
-    async def say(_: web.Request) -> web.Response:
+    async def say(request: web.Request) -> web.Response:
+        if request.method == "GET" and "to_get" in said:
+            return web.Response(body=said["to_get"])
         return web.Response(status=said["status"], body=said["body"], headers=said["headers"])
 
     app = web.Application()
@@ -93,6 +95,14 @@ async def test_a_refusal_is_read_by_its_word(parrot, status, code, expected):
     assert isinstance(await answer_to_a_charge(parrot, status, {"error": {"code": code}}), expected)
 
 
+async def test_a_redirect_is_not_followed_because_a_get_would_look_like_an_answer(parrot):
+    gateway, said = parrot
+    said["to_get"] = json.dumps(RECORD).encode()
+    assert isinstance(await answer_to_a_charge(parrot, 302, b"", Location="/charges"), Unknown)
+    (record,) = [await gateway.get("ch_1")]
+    assert record.outcome() == Settled(gateway_id="ch_1", amount=YEN_1000), "the trap was set"
+
+
 async def test_slow_down_says_for_how_long_when_the_gateway_does(parrot):
     told = await answer_to_a_charge(parrot, 429, {}, **{"Retry-After": "30"})
     assert told.retry_after == timedelta(seconds=30)
@@ -126,6 +136,7 @@ async def test_token_details_that_are_too_talkative_are_refused_without_repeatin
     with pytest.raises(GatewayUnavailable) as told:
         await gateway.token_details("tok_private")
     assert "tok_private" not in str(told.value)
+    assert told.value.__cause__ is None
     assert told.value.__suppress_context__
 
 

@@ -112,6 +112,7 @@ async def test_a_gateway_that_is_not_there_took_nothing():
     with pytest.raises(GatewayUnavailable) as told:
         await gateway.token_details("tok_ok:private")
     assert "private" not in str(told.value)
+    assert told.value.__cause__ is None
     assert told.value.__suppress_context__, "the library's error carries the address, and that the token"
     await gateway.close()
 
