@@ -134,7 +134,7 @@ class Page(BaseModel):
     next_cursor: str | None = None
 
 
-class GatewayUnavailable(Exception):  # noqa: N818 - a state of the world, not an error of ours
+class GatewayUnavailable(Exception):  # noqa: N818 - it mirrors `Unavailable`, the value
     """A read could not be answered now. Reads have no ambiguity: try again later."""
 
 

@@ -1,0 +1,265 @@
+"""The desk: takes a request that wants to change something and gives one answer, or none.
+
+The order is a real gateway's: faults before the work, the idempotency check, the work in one transaction
+(effect, ledger, key and log together), then whatever breaks the answer on its way out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from domain.money import Money
+from gateways.sandbox.book import Book
+from gateways.sandbox.cards import Cards
+from gateways.sandbox.faults import AFTER_COMMIT, BEFORE_WORK, Fault, FaultPlan, Strike, sensible
+from gateways.sandbox.keys import Check, CheckResult, KeyBook, fingerprint
+from gateways.sandbox.outcomes import Plan
+from gateways.sandbox.refusal import Refusal
+from gateways.sandbox.schema import now_us, transaction
+
+RETRY_AFTER_SECONDS: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A request that wants to change something, already read and valid."""
+
+    route: str
+    path: str
+    body: dict[str, Any]
+    reference: str
+    key: str | None
+    token: str | None = None
+    asked_faults: tuple[Fault, ...] = ()
+
+    @property
+    def attempt_key(self) -> str:
+        """What tells one attempt from the next: its key, or itself when the caller gave none."""
+        return self.key or f"keyless_{secrets.token_hex(8)}"
+
+
+@dataclass(slots=True)
+class Answer:
+    """`lost`: the connection breaks instead. `torn`: the body is cut in the middle."""
+
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+    lost: bool = False
+    torn: bool = False
+
+
+@dataclass(slots=True)
+class Work:
+    """What doing the request gave: the answer to remember, and faults only the work could know of.
+
+    `taken` is False when a script broke this sending before the work: then nothing is remembered.
+    """
+
+    answer: Answer
+    strikes: list[Strike] = field(default_factory=list)
+    taken: bool = True
+
+
+class Desk:
+    def __init__(
+        self, db: sqlite3.Connection, book: Book, cards: Cards, keys: KeyBook, plan: FaultPlan
+    ) -> None:
+        self._db = db
+        self._book = book
+        self._cards = cards
+        self.keys = keys
+        self.plan = plan
+
+    async def charge(self, write: Write, amount: Money) -> Answer:
+        """POST /charges. An unknown token is declined as an invalid card, as real gateways do."""
+        token = write.token or ""
+        # One name for the whole attempt: a keyless request must not become two attempts on the way.
+        attempt_key = write.attempt_key
+
+        def work(strikes: Sequence[Strike]) -> Work:
+            plan = self._cards.plan_of(token, reference=write.reference, attempt_key=attempt_key)
+            by_script = _scripted_strikes(plan)
+            if by_script and by_script[0].fault.name in BEFORE_WORK:
+                return Work(_before(by_script[0].fault), by_script, taken=False)
+            lag = 0.0
+            for strike in strikes:
+                if strike.fault.name == "decline":
+                    plan = Plan(decline=strike.fault.code)
+                elif strike.fault.name == "lookup_lag":
+                    lag = strike.fault.seconds
+            record = self._book.charge(
+                token=token,
+                amount=amount,
+                reference=write.reference,
+                attempt_key=attempt_key,
+                plan=plan,
+                lag_seconds=lag,
+            )
+            return Work(Answer(200, record), by_script)
+
+        return await self._handle(write, work)
+
+    async def refund(self, write: Write, charge_id: str, amount: Money) -> Answer:
+        """POST /charges/{id}/refunds."""
+        return await self._handle(
+            write,
+            lambda _: Work(
+                Answer(
+                    200,
+                    self._book.refund(
+                        charge_id=charge_id,
+                        amount=amount,
+                        reference=write.reference,
+                        attempt_key=write.attempt_key,
+                    ),
+                )
+            ),
+        )
+
+    async def void(self, write: Write, charge_id: str) -> Answer:
+        """POST /charges/{id}/void."""
+        return await self._handle(write, lambda _: Work(Answer(200, self._book.void(charge_id))))
+
+    async def read(
+        self, route: str, reference: str, asked: tuple[Fault, ...], answer: Callable[[], dict[str, Any]]
+    ) -> Answer:
+        """A look into the book, under the faults that strike reads."""
+        strikes = self.plan.choose(route, token=None, reference=reference, asked=_by_header(asked))
+        if strikes:
+            with transaction(self._db):
+                self._log_faults(strikes, route, reference)
+        for strike in strikes:
+            if strike.fault.name in BEFORE_WORK:
+                return _before(strike.fault)
+            await asyncio.sleep(strike.fault.seconds)
+        with transaction(self._db):
+            given = Answer(200, answer())
+        given.torn = any(strike.fault.name == "malformed" for strike in strikes)
+        return given
+
+    async def _handle(self, write: Write, work: Callable[[Sequence[Strike]], Work]) -> Answer:
+        asked = _by_header(write.asked_faults)
+        if write.token is not None and (fault := self._cards.fault_of(write.token)) is not None:
+            asked.append(Strike(fault, "token"))
+        strikes = self.plan.choose(write.route, token=write.token, reference=write.reference, asked=asked)
+        if strikes and strikes[0].fault.name in BEFORE_WORK:
+            with transaction(self._db):
+                self._log(write, strikes, strikes[0].fault.name)
+            return _before(strikes[0].fault)
+        mark = fingerprint(write.path, write.body)
+        check = self.keys.check(write.key, mark)
+        with self.keys.at_work(write.key, check):
+            for strike in strikes:
+                if strike.fault.name == "slow":
+                    await asyncio.sleep(strike.fault.seconds)
+            answer, strikes = self._do(write, check, mark, strikes, work)
+        return _broken(answer, strikes)
+
+    def _do(
+        self,
+        write: Write,
+        check: Check,
+        mark: str,
+        strikes: list[Strike],
+        work: Callable[[Sequence[Strike]], Work],
+    ) -> tuple[Answer, list[Strike]]:
+        """The work, once, or the remembered answer; with everything that must be true together."""
+        with transaction(self._db):
+            if check.answer is not None:
+                done = Work(Answer(check.status, check.answer))
+                # What was decided stays decided: these two only strike the work itself.
+                strikes = [s for s in strikes if s.fault.name not in {"decline", "lookup_lag"}]
+            else:
+                done = _refusals_count(work, strikes)
+            if done.taken:
+                self.keys.remember(write.key, check, mark, done.answer.status, done.answer.body)
+                strikes = sensible([*strikes, *done.strikes])
+            else:
+                strikes = [s for s in strikes if s.fault.name == "slow"] + done.strikes
+            self._log(write, strikes, done.answer.body.get("state", f"http_{done.answer.status}"))
+        if check.result is not CheckResult.NONE:
+            done.answer.headers["Idempotency-Status"] = check.result.value
+        return done.answer, strikes
+
+    def _log(self, write: Write, strikes: Sequence[Strike], outcome: str) -> None:
+        self._db.execute(
+            "INSERT INTO request_log (at_us, route, reference, idempotency_key, outcome)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (now_us(), write.route, write.reference, write.key, outcome),
+        )
+        self._log_faults(strikes, write.route, write.reference)
+
+    def _log_faults(self, strikes: Sequence[Strike], route: str, reference: str) -> None:
+        for strike in strikes:
+            self.plan.count(strike)
+            self._db.execute(
+                "INSERT INTO fired_faults (at_us, seed, serial, rule, source, fault, route, reference)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    now_us(),
+                    self.plan.seed,
+                    self.plan.serial,
+                    strike.rule,
+                    strike.source,
+                    strike.fault.name,
+                    route,
+                    reference,
+                ),
+            )
+
+
+def _refusals_count(work: Callable[[Sequence[Strike]], Work], strikes: Sequence[Strike]) -> Work:
+    """The work, where a refusal is an answer too and is remembered like any other.
+
+    The book refuses before it writes, so there is nothing to take back.
+    """
+    try:
+        return work(strikes)
+    except Refusal as refusal:
+        return Work(Answer(refusal.status, refusal.body()))
+
+
+def _by_header(faults: Sequence[Fault]) -> list[Strike]:
+    return [Strike(fault, "header") for fault in faults]
+
+
+def _scripted_strikes(plan: Plan) -> list[Strike]:
+    return [Strike(Fault(plan.fault), "script")] if plan.fault else []
+
+
+def _before(fault: Fault) -> Answer:
+    """The answer of a gateway that did nothing."""
+    if fault.name == "drop_before":
+        return Answer(503, {}, lost=True)
+    if fault.name == "rate_limit_429":
+        refusal = Refusal(429, "rate_limited", "Too many requests; nothing was done.")
+        return Answer(429, refusal.body(), {"Retry-After": str(RETRY_AFTER_SECONDS)})
+    if fault.name == "in_flight_409":
+        return Answer(
+            409, Refusal(409, "request_in_flight", "A request with this key is being processed.").body()
+        )
+    return Answer(500, Refusal(500, "server_error", "Something went wrong.").body())
+
+
+def _broken(answer: Answer, strikes: Sequence[Strike]) -> Answer:
+    """What leaves the house after the work is done."""
+    for strike in strikes:
+        name = strike.fault.name
+        if name in BEFORE_WORK or name not in AFTER_COMMIT:
+            continue
+        if name == "drop_after":
+            answer.lost = True
+        elif name == "malformed":
+            answer.torn = True
+        elif name == "error_after":
+            return Answer(500, Refusal(500, "server_error", "Something went wrong.").body())
+        elif "amount" in answer.body:
+            amount = answer.body["amount"]
+            answer.body = {**answer.body, "amount": {**amount, "minor": amount["minor"] + 1}}
+    return answer

@@ -1,0 +1,125 @@
+"""The sandbox's server: puts book, desk and routes together and lives until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sqlite3
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateways.sandbox.api import Api
+from gateways.sandbox.book import Book
+from gateways.sandbox.card_form import CardForms
+from gateways.sandbox.cards import Cards
+from gateways.sandbox.control import Control, load_setting
+from gateways.sandbox.desk import Desk
+from gateways.sandbox.faults import FaultPlan
+from gateways.sandbox.keys import KEY_TTL_SECONDS, KeyBook, parse_mode
+from gateways.sandbox.refusal import Refusal
+from gateways.sandbox.schema import open_database
+
+_log = logging.getLogger(__name__)
+
+_BODY_MAX_BYTES = 256 * 1024
+_SHUTDOWN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run. Given `idempotency` and `key_ttl_seconds` win over what an earlier run was switched to."""
+
+    database: str
+    host: str = "127.0.0.1"
+    port: int = 0
+    idempotency: str | None = None
+    key_ttl_seconds: float | None = None
+    seed: int = 0
+    stop_with_stdin: bool = False
+
+
+def make_app(db: sqlite3.Connection, options: Options) -> web.Application:
+    """The application over an open database, with the settings an earlier run left in it.
+
+    Raises:
+        Refusal: the options or the stored settings are not understood.
+    """
+    keys = KeyBook(db, seed=options.seed)
+    stored = load_setting(db, "idempotency") or {"mode": "strict", "key_ttl_seconds": KEY_TTL_SECONDS}
+    keys.mode = parse_mode(options.idempotency or stored["mode"])
+    ttl = options.key_ttl_seconds
+    keys.ttl_seconds = float(stored["key_ttl_seconds"] if ttl is None else ttl)
+    book = Book(db)
+    cards = Cards(db, book)
+    desk = Desk(db, book, cards, keys, _stored_plan(db, options.seed))
+
+    app = web.Application(middlewares=[_refusals_are_answers], client_max_size=_BODY_MAX_BYTES)
+    app.router.add_get("/health", _health)
+    app.add_routes(
+        [*Api(db, book, cards, desk).routes(), *CardForms(db).routes(), *Control(db, desk).routes()]
+    )
+    return app
+
+
+async def serve(options: Options) -> None:
+    """Answer until SIGTERM or SIGINT. Prints `{"port": N}` on standard output when it is ready."""
+    db = open_database(options.database)
+    runner = web.AppRunner(
+        make_app(db, options), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, handle_signals=False
+    )
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, options.host, options.port, backlog=512).start()
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        if options.stop_with_stdin:
+            # The parent holds our standard input; when the parent is gone, so are we.
+            loop.add_reader(sys.stdin.fileno(), stop.set)
+        sys.stdout.write(json.dumps({"port": runner.addresses[0][1]}) + "\n")
+        sys.stdout.flush()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+        db.close()
+
+
+def _stored_plan(db: sqlite3.Connection, seed: int) -> FaultPlan:
+    stored = load_setting(db, "fault_plan")
+    if stored is None:
+        return FaultPlan(seed=seed)
+    fired = dict(
+        db.execute(
+            "SELECT rule, count(*) FROM fired_faults WHERE serial = ? AND rule IS NOT NULL GROUP BY rule",
+            (stored["serial"],),
+        ).fetchall()
+    )
+    return FaultPlan(seed=stored["seed"], raw_rules=stored["rules"], serial=stored["serial"], fired=fired)
+
+
+async def _health(_: web.Request) -> web.Response:
+    return web.json_response({"ok": True})
+
+
+@web.middleware
+async def _refusals_are_answers(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        return web.json_response(refusal.body(), status=refusal.status)
+    except web.HTTPException:
+        raise
+    except Exception:  # noqa: BLE001 - answered, logged whole, and never taken for a success
+        # The last line of defence: the caller gets an honest 500, the log the whole story (never the body).
+        _log.exception("the sandbox could not answer %s %s", request.method, request.match_info.route.name)
+        return web.json_response(
+            Refusal(500, "server_error", "The sandbox itself failed; see its log.").body(), status=500
+        )

@@ -1,0 +1,271 @@
+"""The adapter for the sandbox: the payment port over HTTP.
+
+What matters here is what each broken answer means. Refused connections and 429 are "surely nothing
+happened"; resets, time-outs, 5xx, a key in flight, unreadable bodies and answers about another amount are
+"we cannot tell" (spec: charging.md §2.3). Tokens never reach a log or a hint.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import quote
+
+import aiohttp
+from pydantic import ValidationError
+
+from domain.declines import DeclineCode
+from domain.errors import TeikiError
+from domain.money import Money
+from gateways.port import (
+    Capabilities,
+    ChargeOutcome,
+    Declined,
+    GatewayCharge,
+    GatewayUnavailable,
+    Idempotency,
+    Page,
+    Settled,
+    TokenDetails,
+    Unavailable,
+    Unknown,
+)
+
+CONNECTIONS_MAX: Final = 200
+_IN_DOUBT: Final = frozenset({"request_in_flight", "idempotency_conflict"})
+"""Refusals that say that this key has a history: what it came to must be looked up, not guessed."""
+
+
+class SandboxGateway:
+    """A `PaymentGateway`. Its session opens on the running loop at the first call; `close()` it in the end.
+
+    Args:
+        base_url: where the sandbox answers.
+        timeout: how long one request may take before its outcome counts as unknown.
+        inflight_horizon: how long after sending, an unanswered request may still take effect.
+        idempotency: what to believe of the sandbox's keys; `STRICT` only where it was started so.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout: timedelta = timedelta(seconds=30),
+        inflight_horizon: timedelta = timedelta(minutes=10),
+        idempotency: Idempotency = Idempotency.STRICT,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._timeout = aiohttp.ClientTimeout(total=timeout.total_seconds())
+        self._session: aiohttp.ClientSession | None = None
+        self._capabilities = Capabilities(
+            name="sandbox",
+            partial_refund=True,
+            konbini=False,
+            konbini_refund="none",
+            idempotency=idempotency,
+            idempotency_key_ttl=timedelta(hours=24),
+            lookup_by_reference=True,
+            inflight_horizon=inflight_horizon,
+        )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    async def charge(
+        self, *, token: str, amount: Money, reference: str, idempotency_key: str
+    ) -> ChargeOutcome:
+        body = {"token": token, "amount": amount.model_dump(), "reference": reference}
+        return await self._write("/charges", body, idempotency_key, amount=amount)
+
+    async def refund(
+        self, *, charge_id: str, amount: Money, reference: str, idempotency_key: str
+    ) -> ChargeOutcome:
+        body = {"amount": amount.model_dump(), "reference": reference}
+        path = f"/charges/{quote(charge_id, safe='')}/refunds"
+        return await self._write(path, body, idempotency_key, amount=amount)
+
+    async def void(self, *, charge_id: str, reference: str, idempotency_key: str) -> ChargeOutcome:
+        path = f"/charges/{quote(charge_id, safe='')}/void"
+        return await self._write(path, {"reference": reference}, idempotency_key, charge_id=charge_id)
+
+    async def lookup(self, reference: str) -> list[GatewayCharge]:
+        answer = await self._read("/charges", {"reference": reference})
+        return _records(answer)
+
+    async def get(self, gateway_id: str) -> GatewayCharge | None:
+        answer = await self._read(f"/charges/{quote(gateway_id, safe='')}")
+        return None if answer is None else _readable(answer)
+
+    async def list(self, *, since: datetime, cursor: str | None = None) -> Page:
+        query = {"since": since.isoformat()} | ({} if cursor is None else {"cursor": cursor})
+        answer = await self._read("/charges", query)
+        return Page(items=_records(answer), next_cursor=(answer or {}).get("next_cursor"))
+
+    async def token_details(self, token: str) -> TokenDetails | None:
+        answer = await self._read(f"/tokens/{quote(token, safe='')}")
+        if answer is None:
+            return None
+        try:
+            return TokenDetails.model_validate(answer)
+        except ValidationError:
+            # `from None`: a validation error quotes its input, and a token must not reach a log.
+            raise GatewayUnavailable("The gateway's answer about a token cannot be read.") from None
+
+    async def card_change_url(self, *, reference: str, return_url: str) -> str:
+        answer = await self._ask("POST", "/card-forms", {"reference": reference, "return_url": return_url})
+        url = (answer or {}).get("url")
+        if not isinstance(url, str):
+            raise GatewayUnavailable("The gateway's card form cannot be opened.")
+        return url
+
+    async def card_form_token(self, form_id: str) -> str | None:
+        answer = await self._read(f"/card-forms/{quote(form_id, safe='')}/result")
+        token = (answer or {}).get("token")
+        return None if token is None else str(token)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=self._timeout, connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX)
+            )
+        return self._session
+
+    async def _write(
+        self,
+        path: str,
+        body: dict[str, Any],
+        idempotency_key: str,
+        *,
+        amount: Money | None = None,
+        charge_id: str | None = None,
+    ) -> ChargeOutcome:
+        try:
+            async with self._open().post(
+                self._base_url + path,
+                data=json.dumps(body).encode(),
+                headers={"Idempotency-Key": idempotency_key, "Content-Type": "application/json"},
+                allow_redirects=False,  # a followed redirect would turn this POST into a harmless-looking GET
+            ) as response:
+                raw = await response.read()
+        except aiohttp.ClientConnectorError:
+            return Unavailable(hint="no connection")
+        except TimeoutError:
+            return Unknown(hint="timeout")
+        except aiohttp.ClientError as error:
+            return Unknown(hint=f"connection broken ({type(error).__name__})")
+        if response.status != 200:
+            return _refused(response.status, response.headers.get("Retry-After"), raw)
+        check_failed = response.headers.get("Idempotency-Status") == "error"
+        expected = (body["reference"] if charge_id is None else None, amount, charge_id)
+        return _accepted(raw, expected, check_failed=check_failed)
+
+    async def _read(self, path: str, query: dict[str, str] | None = None) -> dict[str, Any] | None:
+        return await self._ask("GET", path, query=query)
+
+    async def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None = None, query: dict[str, str] | None = None
+    ) -> dict[str, Any] | None:
+        """A request that moves no money. None for 404."""
+        try:
+            async with self._open().request(
+                method, self._base_url + path, json=body, params=query
+            ) as response:
+                raw = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            # `from None`: some of these errors carry the address, and an address may carry a token.
+            raise GatewayUnavailable(f"The gateway did not answer ({type(error).__name__}).") from None
+        if response.status == 404:
+            return None
+        if not response.ok:
+            raise GatewayUnavailable(f"The gateway answered {response.status}.")
+        answer = _json_object(raw)
+        if answer is None:
+            raise GatewayUnavailable("The gateway's answer cannot be read.")
+        return answer
+
+
+def _refused(status: int, retry_after: str | None, raw: bytes) -> ChargeOutcome:
+    error = (_json_object(raw) or {}).get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    if status == 429:
+        seconds = int(retry_after) if retry_after is not None and retry_after.isdecimal() else None
+        return Unavailable(
+            hint="rate limited", retry_after=None if seconds is None else timedelta(seconds=seconds)
+        )
+    if status >= 500 or not isinstance(code, str) or code in _IN_DOUBT:
+        return Unknown(hint=f"http {status}" + (f" {code}" if isinstance(code, str) else ""))
+    # The request itself was refused (not found, more than is left, …): a definite no, and no money moved.
+    return Declined(code=DeclineCode.PROCESSING_ERROR, gateway_code=code)
+
+
+def _accepted(
+    raw: bytes, expected: tuple[str | None, Money | None, str | None], *, check_failed: bool
+) -> ChargeOutcome:
+    answer = _json_object(raw)
+    record = None if answer is None else _record(answer)
+    if answer is None or record is None:
+        return Unknown(hint="unreadable answer")
+    reference, amount, charge_id = expected
+    matches = (
+        (reference is None or record.reference == reference)
+        and (amount is None or record.amount == amount)
+        and (charge_id is None or record.gateway_id == charge_id)
+    )
+    if not matches:
+        return Unknown(hint="the answer is about another reference, amount or charge")
+    outcome = record.outcome()
+    if isinstance(outcome, Settled):
+        return outcome.model_copy(update={"idempotency_check_failed": True}) if check_failed else outcome
+    if isinstance(outcome, Declined):
+        return outcome.model_copy(update={"gateway_code": str(answer.get("decline") or "")})
+    return outcome
+
+
+def _json_object(raw: bytes) -> dict[str, Any] | None:
+    try:
+        answer = json.loads(raw)
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _record(answer: dict[str, Any]) -> GatewayCharge | None:
+    """The gateway's record in our words; None when it cannot be read. An unknown decline is a plain one."""
+    word = answer.get("decline")
+    try:
+        return GatewayCharge(
+            gateway_id=answer["id"],
+            kind=answer["kind"],
+            reference=answer["reference"],
+            amount=Money.model_validate(answer["amount"]),
+            state=answer["state"],
+            decline=None if word is None else _DECLINES.get(word, DeclineCode.CARD_DECLINED),
+            refunded_minor=answer["refunded_minor"],
+            created_at=datetime.fromisoformat(answer["created_at"]),
+        )
+    except (KeyError, TypeError, ValueError, TeikiError):
+        return None
+
+
+def _readable(answer: Any) -> GatewayCharge:
+    record = _record(answer) if isinstance(answer, dict) else None
+    if record is None:
+        raise GatewayUnavailable("The gateway's record cannot be read.")
+    return record
+
+
+def _records(answer: dict[str, Any] | None) -> list[GatewayCharge]:
+    items = (answer or {}).get("items")
+    if not isinstance(items, list):
+        raise GatewayUnavailable("The gateway's list cannot be read.")
+    return [_readable(item) for item in items]
+
+
+_DECLINES: Final[dict[str, DeclineCode]] = {code.value: code for code in DeclineCode}
