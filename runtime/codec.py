@@ -114,8 +114,9 @@ class KeyRing:
         for position, entry in enumerate(filter(None, re.split(r"[,\s]+", text.strip())), start=1):
             key_id, colon, encoded = entry.partition(":")
             try:
-                secret = base64.b64decode(encoded, altchars=b"-_" if "-" in encoded or "_" in encoded else None,
-                                          validate=True)
+                secret = base64.b64decode(
+                    encoded, altchars=b"-_" if "-" in encoded or "_" in encoded else None, validate=True
+                )
             except (binascii.Error, ValueError):
                 secret = b""
             if not colon or not secret:
@@ -219,7 +220,9 @@ def _deflate(body: bytes, zdict: bytes | None) -> bytes:
 def _inflate(body: bytes, how: int) -> bytes:
     zdict = None if how == _DEFLATED else DICTIONARIES.get(how - 1)
     if how != _DEFLATED and zdict is None:
-        raise PayloadUndecodable(f"A payload needs dictionary {how - 1}, which this version of Teiki does not have.")
+        raise PayloadUndecodable(
+            f"A payload needs dictionary {how - 1}, which this version of Teiki does not have."
+        )
     inflater = (
         zlib.decompressobj(-_FULL_WINDOW_BITS)
         if zdict is None
@@ -240,7 +243,8 @@ class TeikiCodec(PayloadCodec):
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Encrypts each payload (also one that is encrypted already: the caller asked)."""
         return [
-            Payload(metadata={"encoding": ENCODING}, data=self._keys.encrypt(pack(payload))) for payload in payloads
+            Payload(metadata={"encoding": ENCODING}, data=self._keys.encrypt(pack(payload)))
+            for payload in payloads
         ]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
@@ -250,6 +254,8 @@ class TeikiCodec(PayloadCodec):
             PayloadUndecodable: one of ours that cannot be read.
         """
         return [
-            unpack(self._keys.decrypt(payload.data)) if payload.metadata.get("encoding") == ENCODING else payload
+            unpack(self._keys.decrypt(payload.data))
+            if payload.metadata.get("encoding") == ENCODING
+            else payload
             for payload in payloads
         ]

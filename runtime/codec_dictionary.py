@@ -29,7 +29,7 @@ _V1: Final = (
     b'"request_id":"actor":"currency":"USD""EUR"'
     b'"retry_number":0,"next_attempt_at":null,"last_attempt":null,"paid_count":0,"charges_made":0,"paid_total":'
     b'"payment_method_id":"pm_"product_id":"prd_"customer_id":"cus_"token":"tok_"charge_id":"ch_"reference":"'
-    b'**Status** | **Next payment** | --- | retry 1 of 4 for payment next payment wait until '
+    b"**Status** | **Next payment** | --- | retry 1 of 4 for payment next payment wait until "
     b'T00:00:00+09:00T15:00:00Z","zone":"Asia/Tokyo","period":"monthly","timezone":"UTC"'
     b'"status":"current","state":"pending","decline":null,"error":null,"outcome":"succeeded","settled_at":"2026-'
     b'"next_payment_at":"2026-"kind":"recurring","subscription_id":"sub_"payment_id":"pay_"idempotency_key":"'
