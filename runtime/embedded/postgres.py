@@ -65,7 +65,7 @@ class EmbeddedPostgres:
         self._durable = durable
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
-        self.port = 0
+        self.port = port or 0
 
     @property
     def process(self) -> asyncio.subprocess.Process:
@@ -108,6 +108,7 @@ class EmbeddedPostgres:
         log = self._log or home / "postgres.log"
         home.mkdir(parents=True, exist_ok=True)
         if user is not None:
+            home.chmod(0o711)
             _let_pass(user, home, _programs())
         if not (data / "PG_VERSION").exists():
             await self._create(data, log, user)
@@ -217,7 +218,7 @@ class EmbeddedPostgres:
                 async with await psycopg.AsyncConnection.connect(self.url(), connect_timeout=5):
                     return True
             except psycopg.OperationalError as error:
-                if "password authentication failed" in str(error):
+                if "password authentication failed" in str(error) and not await self._ends_soon():
                     raise TeikiError(
                         ErrorCode.DATABASE_UNAVAILABLE,
                         "The embedded Postgres has another password than the one kept beside it.",
@@ -225,6 +226,15 @@ class EmbeddedPostgres:
                     ) from error
                 await asyncio.sleep(_POLL_SECONDS)
         return False
+
+
+    async def _ends_soon(self) -> bool:
+        """Whether ours is about to end: then it was another server on this port that asked for its password."""
+        try:
+            await asyncio.wait_for(asyncio.shield(self.process.wait()), 1)
+        except TimeoutError:
+            return False
+        return True
 
 
 async def end_leftovers(data: Path) -> None:
@@ -290,7 +300,5 @@ def _let_pass(user: tuple[int, int], *directories: Path) -> None:
             status = step.stat()
             passable = stat.S_IXUSR if status.st_uid == user[0] else stat.S_IXOTH
             if not status.st_mode & passable:
-                _logger.warning(
-                    "let the database's user pass through a directory", extra={"directory": str(step), "added": "o+x"}
-                )
+                _logger.warning("let the database's user pass through %s (o+x, not readable)", step)
                 step.chmod(status.st_mode | stat.S_IXOTH)
