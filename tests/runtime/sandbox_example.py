@@ -1,0 +1,37 @@
+"""Two workflows for the plugin's tests: one as they should be, one that imports what it must not."""
+
+from datetime import timedelta
+
+from temporalio import activity, workflow
+
+with workflow.unsafe.imports_passed_through():
+    from domain.money import Money
+    from pydantic import BaseModel
+
+
+class Greeting(BaseModel):
+    name: str
+    amount: Money
+
+
+@activity.defn(name="demo.fail")
+async def fail(greeting: Greeting) -> None:
+    raise ValueError(f"declined for {greeting.name}")
+
+
+@workflow.defn(name="Demo")
+class Demo:
+    @workflow.run
+    async def run(self, greeting: Greeting) -> Greeting:
+        await workflow.sleep(timedelta(days=30), summary=f"wait for {greeting.name}")
+        if greeting.name == "fail":
+            await workflow.execute_activity(
+                fail, greeting, start_to_close_timeout=timedelta(seconds=5), retry_policy=workflow_retry_once()
+            )
+        return greeting
+
+
+def workflow_retry_once():
+    from temporalio.common import RetryPolicy
+
+    return RetryPolicy(maximum_attempts=1)
