@@ -11,12 +11,12 @@ import logging
 import sys
 from datetime import timedelta
 
+from activities.records import RecordsActivities
+from db.engine import Database
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.billing import BillingActivities
-from activities.records import RecordsActivities
-from db.engine import Database
 from gateways.port import PaymentGateway
 from gateways.sandbox_client import SandboxGateway
 from runtime.lifecycle import mark_ready, run_service

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from db.engine import Database
 from temporalio import activity
 
 from activities.contracts.billing import (
@@ -21,7 +22,6 @@ from activities.contracts.billing import (
     RefundResult,
 )
 from db import attempts
-from db.engine import Database
 from domain.declines import DeclineCode
 from domain.identifiers import charge_reference, idempotency_key, refund_reference
 from domain.money import Money
@@ -169,7 +169,9 @@ class _Question:
         try:
             entry = await self.desk.gateway.get(begun.gateway_id)
         except GatewayUnavailable as error:
-            return Pending(gateway_id=begun.gateway_id) if begun.state == "pending" else Unknown(hint=str(error))
+            return (
+                Pending(gateway_id=begun.gateway_id) if begun.state == "pending" else Unknown(hint=str(error))
+            )
         return entry.outcome() if entry else Unknown(hint="the gateway lost it")
 
     async def _give_up(self, begun: attempts.Begun, outcome: ChargeOutcome) -> ChargeResult:

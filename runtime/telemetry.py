@@ -112,7 +112,9 @@ def start_telemetry(settings: Settings) -> Runtime:
 def process_runtime(settings: Settings | None = None) -> Runtime:
     """The Temporal runtime of this process, made on first use; a runtime is a pool of threads, so there is one."""
     if not _process_runtime:
-        level, address = ("WARNING", None) if settings is None else (settings.log_level, settings.metrics_address)
+        level, address = (
+            ("WARNING", None) if settings is None else (settings.log_level, settings.metrics_address)
+        )
         runtime = Runtime(telemetry=telemetry_config(level, address))
         # Also the default one, so that a client made elsewhere in this process does not print on stdout.
         Runtime.set_default(runtime, error_if_already_set=False)

@@ -92,7 +92,9 @@ async def connect(settings: Settings, *, runtime: Runtime | None = None) -> Clie
     plugin = teiki_plugin(settings.keyring(), sandbox=settings.workflow_sandbox)
     arguments = connect_arguments(settings)
     try:
-        return await Client.connect(**arguments, plugins=[plugin], runtime=runtime or process_runtime(settings))
+        return await Client.connect(
+            **arguments, plugins=[plugin], runtime=runtime or process_runtime(settings)
+        )
     except RuntimeError as error:  # the SDK's word for "no connection"
         raise TeikiError(
             ErrorCode.ENGINE_UNAVAILABLE,

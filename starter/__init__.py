@@ -1,6 +1,6 @@
 """Teiki's client SDK: what services import.
 
-    from starter import Money, SubscriptionSpec, Teiki
+from starter import Money, SubscriptionSpec, Teiki
 """
 
 from domain.errors import ErrorCode, TeikiError

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from activities.contracts.records import AddPaymentMethod, Entry, PutCustomer, PutProduct
 from db.reads import catalogue as reads
+
+from activities.contracts.records import AddPaymentMethod, Entry, PutCustomer, PutProduct
 from domain.errors import ErrorCode, TeikiError
 from domain.free_text import require_free_text
 from domain.identifiers import require_id

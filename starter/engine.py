@@ -19,7 +19,12 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -95,7 +100,9 @@ class Engine:
     async def update(self, workflow_id: str, update: Any, command: Any, *, update_id: str) -> Any:
         """Send a command to a running workflow; raises `NotRunning` when there is none."""
         async with _translated(workflow_id):
-            return await self._client.get_workflow_handle(workflow_id).execute_update(update, command, id=update_id)
+            return await self._client.get_workflow_handle(workflow_id).execute_update(
+                update, command, id=update_id
+            )
 
     async def query(self, workflow_id: str, query: Any) -> Any:
         async with _translated(workflow_id):

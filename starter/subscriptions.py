@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from db.reads import subscriptions as reads
-from domain import operations
+
 from domain.errors import ErrorCode, TeikiError
-from domain.identifiers import new_id, require_id, subscription_workflow_id
+from domain.identifiers import require_id, subscription_workflow_id
 from domain.money import Money
 from domain.projection import SubscriptionView
 from domain.resume import Plan, preview, resume
@@ -75,7 +75,9 @@ class Subscriptions:
             product=spec.product_id,
         )
         if opened.outcome == "refused":
-            raise TeikiError(ErrorCode(opened.code or ErrorCode.INVALID_INPUT), opened.message, **opened.facts)
+            raise TeikiError(
+                ErrorCode(opened.code or ErrorCode.INVALID_INPUT), opened.message, **opened.facts
+            )
         return Subscription(self._teiki, opened.subscription_id)
 
     def get(self, subscription_id: str) -> Subscription:
@@ -160,7 +162,11 @@ class Subscription:
     async def change_amount(self, amount: Money, *, next_only: bool = False, **by: Any) -> SubscriptionView:
         """Another amount from the next scheduled payment not attempted yet, or for that one only."""
         return await self._send(
-            SubscriptionWorkflow.change_amount, messages.ChangeAmount, amount=amount, next_only=next_only, **by
+            SubscriptionWorkflow.change_amount,
+            messages.ChangeAmount,
+            amount=amount,
+            next_only=next_only,
+            **by,
         )
 
     async def card_change_link(self, *, life: timedelta = CARD_LINK_LIFE, **by: Any) -> str:
@@ -195,7 +201,9 @@ class Subscription:
 
     # ------------------------------------------------------------------ how commands travel
 
-    async def _send(self, update: Any, command_type: type[messages.Command], **given: Any) -> SubscriptionView:
+    async def _send(
+        self, update: Any, command_type: type[messages.Command], **given: Any
+    ) -> SubscriptionView:
         answer = await self._execute(update, self._command(command_type, **given))
         return answer.subscription
 
@@ -232,5 +240,3 @@ class Subscription:
         return TeikiError(
             ErrorCode.SUBSCRIPTION_NOT_FOUND, "There is no such subscription.", subscription_id=self.id
         )
-
-

@@ -9,10 +9,9 @@ from __future__ import annotations
 from temporalio import workflow
 from temporalio.common import VersioningBehavior
 
-from workflows.options import MONEY, RECORD
-
 with workflow.unsafe.imports_passed_through():
     from activities.contracts.records import AddPaymentMethod, Entry, PutCustomer, PutProduct, RecordsContract
+    from workflows.options import MONEY, RECORD
 
 
 @workflow.defn(name="PutCustomer", versioning_behavior=VersioningBehavior.PINNED)

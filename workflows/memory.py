@@ -11,15 +11,14 @@ from datetime import datetime
 
 from temporalio import workflow
 
-from workflows.options import RECORD
-from workflows.visibility import STATUS
-
 with workflow.unsafe.imports_passed_through():
     from activities.contracts.records import RecordInput, RecordsContract
     from domain.errors import ErrorCode, TeikiError
     from domain.projection import Row, changes, row_of, view_of
     from domain.subscription import State, Status, Transition
     from workflows import messages
+    from workflows.options import RECORD
+    from workflows.visibility import STATUS
 
 SEEN_REQUESTS_MAX = 200
 SYSTEM = "system"

@@ -13,10 +13,6 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.common import VersioningBehavior
 
-from workflows.options import MONEY, RECORD
-from workflows.subscription_operations import SubscriptionOperations
-from workflows.visibility import details, timer_summary
-
 with workflow.unsafe.imports_passed_through():
     from activities.contracts.billing import BillingContract, ChargeInput, ChargeResult, RefundInput
     from activities.contracts.records import OpenInput, RecordsContract
@@ -28,6 +24,9 @@ with workflow.unsafe.imports_passed_through():
     from domain.terms import agree
     from domain.unresolved import Mode, question_mode, refund_unresolved, unresolved
     from workflows import messages
+    from workflows.options import MONEY, RECORD
+    from workflows.subscription_operations import SubscriptionOperations
+    from workflows.visibility import details, timer_summary
 
 
 @workflow.defn(name="Subscription", versioning_behavior=VersioningBehavior.PINNED)

@@ -12,10 +12,6 @@ from datetime import datetime
 
 from temporalio import workflow
 
-from workflows.errors import refusal, refusals
-from workflows.memory import Memory
-from workflows.options import RECORD
-
 with workflow.unsafe.imports_passed_through():
     from activities.contracts.records import CardLink, RecordInput, RecordResult, RecordsContract
     from domain import operations
@@ -24,6 +20,9 @@ with workflow.unsafe.imports_passed_through():
     from domain.projection import changes, row_of, view_of
     from domain.subscription import State, Transition
     from workflows import messages
+    from workflows.errors import refusal, refusals
+    from workflows.memory import Memory
+    from workflows.options import RECORD
 
 Apply = Callable[[State, datetime], list[Transition]]
 

@@ -78,7 +78,16 @@ def leashed(
 ) -> list[str]:
     """The command line that runs `command` tied to the life of this process."""
     as_user = "-" if user is None else f"{user[0]}:{user[1]}"
-    return [sys.executable, "-I", "-S", str(LEASH), str(int(death_signal)), str(os.getpid()), as_user, *command]
+    return [
+        sys.executable,
+        "-I",
+        "-S",
+        str(LEASH),
+        str(int(death_signal)),
+        str(os.getpid()),
+        as_user,
+        *command,
+    ]
 
 
 async def spawn(
@@ -106,7 +115,10 @@ async def spawn(
 
 
 async def end(
-    process: asyncio.subprocess.Process, *, with_signal: signal.Signals = signal.SIGTERM, patience_seconds: float = 10
+    process: asyncio.subprocess.Process,
+    *,
+    with_signal: signal.Signals = signal.SIGTERM,
+    patience_seconds: float = 10,
 ) -> int:
     """Asks a child of ours to stop, insists after `patience_seconds`, and answers its exit status."""
     if process.returncode is None:
@@ -120,7 +132,9 @@ async def end(
     return await process.wait()
 
 
-async def end_stranded(process: psutil.Process, *, with_signal: signal.Signals, patience_seconds: float = 10) -> None:
+async def end_stranded(
+    process: psutil.Process, *, with_signal: signal.Signals, patience_seconds: float = 10
+) -> None:
     """Ends a process of an earlier run of ours, which is not our child; the caller has proved that it is ours."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(with_signal)

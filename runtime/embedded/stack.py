@@ -193,7 +193,9 @@ class EmbeddedStack:
         try:
             await self._state.clean_up_after_crash(self._say)
             await self._start()
-        except BaseException:  # also a Ctrl-C while starting: whatever runs is stopped, then it goes on its way
+        except (
+            BaseException
+        ):  # also a Ctrl-C while starting: whatever runs is stopped, then it goes on its way
             await self._stop()
             raise
         return self
@@ -273,7 +275,9 @@ async def run_stack(settings: Settings, stop: asyncio.Event, *, console: Console
     out.print(f"Starting Teiki in [bold]{settings.state_dir}[/bold] …")
     async with EmbeddedStack(settings.state_dir, say=lambda line: out.print(f"[dim]•[/dim] {line}")) as stack:
         out.print(summary(stack.plan))
-        out.print(f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C stops everything; the data stays.\n")
+        out.print(
+            f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C stops everything; the data stays.\n"
+        )
         out.print("In another terminal, try:  [bold]teiki subscription create --help[/bold]")
         await stop.wait()
         out.print("Stopping …")

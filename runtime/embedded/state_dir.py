@@ -1,13 +1,13 @@
 """The state directory of an embedded stack (`.teiki`): who holds it, its secrets, and what a crash left behind.
 
-    lock             held (flock) while a stack runs; the kernel lets go of it when the holder dies
-    pids.json        our process and its children, each with its start time
-    keys             the payload encryption key, made once (0600)
-    postgres.password
-    ports.json       the ports of the last run, tried first in the next
-    stack.json       settings for other terminals, only while a stack runs (0600)
-    temporal.toml    the same for Temporal's own tools
-    postgres/ temporal.db logs/ run/
+lock             held (flock) while a stack runs; the kernel lets go of it when the holder dies
+pids.json        our process and its children, each with its start time
+keys             the payload encryption key, made once (0600)
+postgres.password
+ports.json       the ports of the last run, tried first in the next
+stack.json       settings for other terminals, only while a stack runs (0600)
+temporal.toml    the same for Temporal's own tools
+postgres/ temporal.db logs/ run/
 """
 
 from __future__ import annotations

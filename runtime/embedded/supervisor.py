@@ -179,7 +179,9 @@ class Supervisor:
 
     def _failed(self, spec: ServiceSpec, what: str) -> TeikiError:
         log = self.log_of(spec.name)
-        return TeikiError(spec.error_code, f"{spec.name} {what}:\n{tail(log)}", service=spec.name, log=str(log))
+        return TeikiError(
+            spec.error_code, f"{spec.name} {what}:\n{tail(log)}", service=spec.name, log=str(log)
+        )
 
     def _forget(self, spec: ServiceSpec) -> None:
         self._running.pop(spec.name, None)
@@ -192,4 +194,3 @@ class Supervisor:
             if process.returncode is None and (identity := identify(name, process.pid)) is not None
         ]
         self._changed([*self._adopted, *alive])
-

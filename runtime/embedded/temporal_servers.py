@@ -212,7 +212,16 @@ class TimeSkippingServer(AbstractAsyncContextManager[WorkflowEnvironment]):
 
 def _write_launcher(path: Path, server: Path) -> Path:
     """A script that runs the server tied to our life: the SDK starts this one, and takes only a path."""
-    leash = [sys.executable, "-I", "-S", str(LEASH), str(int(signal.SIGTERM)), str(os.getpid()), "-", str(server)]
+    leash = [
+        sys.executable,
+        "-I",
+        "-S",
+        str(LEASH),
+        str(int(signal.SIGTERM)),
+        str(os.getpid()),
+        "-",
+        str(server),
+    ]
     path.write_text(f'#!/bin/sh\nexec {shlex.join(leash)} "$@"\n', encoding="utf-8")
     path.chmod(0o700)
     return path

@@ -77,9 +77,15 @@ async def laboratory() -> AsyncIterator[Lab]:
         http = await stack.enter_async_context(aiohttp.ClientSession(settings.gateway_url))
         await _until_ready(home, http)
         with_database = Settings.load(
-            **{**settings.model_dump(exclude_unset=True), "database_url": database_url, "temporal_address": address}
+            **{
+                **settings.model_dump(exclude_unset=True),
+                "database_url": database_url,
+                "temporal_address": address,
+            }
         )
-        yield Lab(environment=environment, settings=with_database, gateway_url=settings.gateway_url, http=http)
+        yield Lab(
+            environment=environment, settings=with_database, gateway_url=settings.gateway_url, http=http
+        )
 
 
 def _gateway(port: int) -> list[str]:
@@ -100,11 +106,15 @@ async def _process(
 async def _run_to_end(name: str, home: Path, command: list[str], variables: Mapping[str, str]) -> None:
     process = await spawn(command, log=home / f"{name}.log", env=_environment(variables))
     if await process.wait() != 0:
-        raise TeikiError(ErrorCode.DATABASE_UNAVAILABLE, "The migrations failed: " + tail(home / f"{name}.log"))
+        raise TeikiError(
+            ErrorCode.DATABASE_UNAVAILABLE, "The migrations failed: " + tail(home / f"{name}.log")
+        )
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "TEIKI_"))}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "TEIKI_"))
+    }
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
     return {**inherited, **variables, "PYTHONPATH": path}

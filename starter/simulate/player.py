@@ -60,7 +60,11 @@ class Player:
             await self._advance(self._scenario.until)
             try:
                 return await report(
-                    self._scenario, subscription, self._teiki, self._refused, await self._gateway_totals(subscription)
+                    self._scenario,
+                    subscription,
+                    self._teiki,
+                    self._refused,
+                    await self._gateway_totals(subscription),
                 )
             finally:
                 await self._clear_away()
@@ -107,7 +111,9 @@ class Player:
             mistake = TeikiError(ErrorCode.INVALID_INPUT, str(error.errors()[0]["msg"]))
             self._refused.append(refused_entry(event, mistake))
         except TypeError as error:
-            mistake = TeikiError(ErrorCode.INVALID_INPUT, f"{event.do} does not take these arguments: {error}")
+            mistake = TeikiError(
+                ErrorCode.INVALID_INPUT, f"{event.do} does not take these arguments: {error}"
+            )
             self._refused.append(refused_entry(event, mistake))
         await self._quiet()
 
@@ -132,7 +138,9 @@ class Player:
             async with self._lab.http.post("/tokens", json=body) as answer:
                 content = await answer.json()
                 if answer.status >= 400:
-                    raise TeikiError(ErrorCode.SCENARIO_INVALID, f"gateway: {content.get('message', content)}")
+                    raise TeikiError(
+                        ErrorCode.SCENARIO_INVALID, f"gateway: {content.get('message', content)}"
+                    )
                 token = content["token"]
         return await self._teiki.payment_methods.add(customer_id=self._customer, token=token)
 

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from db.reads import subscriptions as reads
 from pydantic import BaseModel
 from rich.table import Table
 
-from db.reads import subscriptions as reads
 from domain.billing_calendar import parse_zone
 from domain.errors import TeikiError
 from domain.money import Money
@@ -55,7 +55,9 @@ async def report(
     database = await teiki.database()
     detail = await subscription.show()
     zone = parse_zone(detail.zone)
-    entries = [entry.model_dump(exclude_none=True) for entry in await reads.timeline(database, subscription.id)]
+    entries = [
+        entry.model_dump(exclude_none=True) for entry in await reads.timeline(database, subscription.id)
+    ]
     # A refused event changed nothing, so it stands behind whatever else happened at its instant.
     merged = sorted([*entries, *refused], key=lambda entry: _rounded(entry["at"]))
     final = {
@@ -76,7 +78,9 @@ async def report(
 
 
 def _entry(entry: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
-    return {name: _shown(value, zone) if isinstance(value, datetime) else value for name, value in entry.items()}
+    return {
+        name: _shown(value, zone) if isinstance(value, datetime) else value for name, value in entry.items()
+    }
 
 
 def _rounded(instant: datetime) -> datetime:
@@ -105,7 +109,9 @@ def _cells(entry: dict[str, Any]) -> tuple[str, str, str]:
     kind = entry["type"]
     payment = str(entry.get("payment", ""))
     if kind == "charge":
-        outcome = {"succeeded": "[green]succeeded[/]", "failed": "[red]failed[/]"}.get(entry["outcome"], "pending")
+        outcome = {"succeeded": "[green]succeeded[/]", "failed": "[red]failed[/]"}.get(
+            entry["outcome"], "pending"
+        )
         late = "" if entry["due"][:16] == entry["at"][:16] else f", due {entry['due'][:10]}"
         decline = f" ({entry['decline']})" if entry.get("decline") else ""
         amount = Money.model_validate(entry["amount"])

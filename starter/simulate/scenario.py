@@ -66,7 +66,9 @@ class Scenario(BaseModel):
             raise TeikiError(ErrorCode.SCENARIO_INVALID, "`until` must be after `start`.")
         outside = [event.at.isoformat() for event in self.events if not self.start <= event.at <= self.until]
         if outside:
-            raise TeikiError(ErrorCode.SCENARIO_INVALID, "An event is outside the scenario's time.", at=outside[0])
+            raise TeikiError(
+                ErrorCode.SCENARIO_INVALID, "An event is outside the scenario's time.", at=outside[0]
+            )
         return self
 
     @property
@@ -97,7 +99,9 @@ def read_scenario(path: Path) -> Scenario:
         text = path.read_text(encoding="utf-8")
         document = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Yaml12)  # noqa: S506
     except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
-        raise TeikiError(ErrorCode.SCENARIO_INVALID, f"The file cannot be read: {error}", file=path.name) from error
+        raise TeikiError(
+            ErrorCode.SCENARIO_INVALID, f"The file cannot be read: {error}", file=path.name
+        ) from error
     return parse_scenario(document)
 
 

@@ -1,0 +1,78 @@
+"""Small real stand-ins for the activities: they keep books in memory and follow a script of outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from temporalio import activity
+
+from activities.contracts.billing import (
+    CHARGE,
+    REFUND,
+    BillingContract,
+    ChargeInput,
+    ChargeResult,
+    RefundInput,
+    RefundResult,
+)
+from activities.contracts.records import (
+    OPEN,
+    RECORD,
+    OpenInput,
+    OpenResult,
+    RecordInput,
+    RecordResult,
+    RecordsContract,
+)
+
+
+@dataclass
+class FakeBilling(BillingContract):
+    """Answers each charge with the next scripted result; then everything settles."""
+
+    script: list[ChargeResult] = field(default_factory=list)
+    charges: list[ChargeInput] = field(default_factory=list)
+    refunds: list[RefundInput] = field(default_factory=list)
+    gate: Callable[[], Any] | None = None
+
+    @activity.defn(name=CHARGE)
+    async def charge(self, order: ChargeInput) -> ChargeResult:
+        self.charges.append(order)
+        if self.gate is not None:
+            await self.gate()
+        return self.script.pop(0) if self.script else ChargeResult(outcome="settled")
+
+    @activity.defn(name=REFUND)
+    async def refund(self, order: RefundInput) -> RefundResult:
+        self.refunds.append(order)
+        return RefundResult(outcome="settled")
+
+    def sent(self) -> list[tuple[int, int, datetime]]:
+        return [(c.number, c.attempt, c.at) for c in self.charges]
+
+
+@dataclass
+class FakeRecords(RecordsContract):
+    """Keeps what was written; a request id seen before is a duplicate, as in the database."""
+
+    opened: list[OpenInput] = field(default_factory=list)
+    written: list[RecordInput] = field(default_factory=list)
+    refuse: OpenResult | None = None
+
+    @activity.defn(name=OPEN)
+    async def open(self, order: OpenInput) -> OpenResult:
+        if self.refuse is not None:
+            return self.refuse
+        self.opened.append(order)
+        return OpenResult(outcome="opened", subscription_id=order.subscription_id)
+
+    @activity.defn(name=RECORD)
+    async def record(self, order: RecordInput) -> RecordResult:
+        self.written.append(order)
+        return RecordResult(outcome="recorded")
+
+    def moves(self) -> list[tuple[str, str, str]]:
+        return [(m.from_.value, m.to.value, m.reason) for order in self.written for m in order.moves]
