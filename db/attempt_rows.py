@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, LiteralString
 
 from db.engine import Database
 from domain.errors import ErrorCode, TeikiError

@@ -94,6 +94,19 @@ SELECT who.blocked, who.token AS current_token, earlier.*,
 FROM who LEFT JOIN earlier ON true
 """
 
+_OF_EARLIER: Final = (
+    "state",
+    "blocked",
+    "decline",
+    "token",
+    "gateway_id",
+    "payment_state",
+    "sent_at",
+    "resolved_at",
+    "amount_minor",
+    "currency",
+)
+
 _SETTLE: Final[LiteralString] = (
     """
 WITH attempt AS (
@@ -134,7 +147,7 @@ WITH attempt AS (
         FROM attempt a, move
     ) notices ORDER BY n
 ), subscription AS (
-    UPDATE subscriptions s SET """
+    UPDATE subscriptions s SET """  # noqa: S608 - a constant of ours, no input
     + SET_ROW
     + """ FROM attempt a WHERE s.id = a.subscription_id
 )
@@ -252,9 +265,7 @@ def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None
             payment_state=row["payment_state"],
         )
     if row["state"] is not None:
-        names = ("state", "blocked", "decline", "token", "gateway_id", "payment_state", "sent_at")
-        names += ("resolved_at", "amount_minor", "currency")
-        return Begun(outcome="existing", **{name: row[name] for name in names})
+        return Begun(outcome="existing", **{name: row[name] for name in _OF_EARLIER})
     if row["live_key"] is not None:
         raise live_attempt_exists(row, asked["key"])
     if row["payment_state"] in ("skipped", "refunded"):

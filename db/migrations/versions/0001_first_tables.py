@@ -446,63 +446,15 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("ledger")
-    op.drop_index(
-        "uq_attempts_live",
-        table_name="attempts",
-        postgresql_where=sa.text("state IN ('sent', 'unsent', 'unknown', 'pending', 'attention', 'settled')"),
-    )
-    op.drop_index(
-        "uq_attempts_gateway_id", table_name="attempts", postgresql_where=sa.text("state = 'settled'")
-    )
-    op.drop_index(
-        "ix_attempts_unknown",
-        table_name="attempts",
-        postgresql_where=sa.text("state IN ('unknown', 'attention')"),
-    )
     op.drop_table("attempts")
     op.drop_table("payments")
-    op.drop_index(
-        "uq_card_links_usable",
-        table_name="card_links",
-        postgresql_where=sa.text("used_at IS NULL AND revoked_at IS NULL"),
-    )
-    op.drop_index("ix_card_links_subscription", table_name="card_links")
     op.drop_table("card_links")
-    op.drop_index("ix_subscriptions_status", table_name="subscriptions")
-    op.drop_index("ix_subscriptions_product", table_name="subscriptions")
-    op.drop_index("ix_subscriptions_payment_method", table_name="subscriptions")
-    op.drop_index("ix_subscriptions_next", table_name="subscriptions")
-    op.drop_index(
-        "ix_subscriptions_metadata",
-        table_name="subscriptions",
-        postgresql_using="gin",
-        postgresql_where=sa.text("metadata <> '{}'::jsonb"),
-    )
-    op.drop_index("ix_subscriptions_failing", table_name="subscriptions", postgresql_where=sa.text("failing"))
-    op.drop_index("ix_subscriptions_customer", table_name="subscriptions")
-    op.drop_index("ix_subscriptions_created", table_name="subscriptions")
-    op.drop_index(
-        "ix_subscriptions_cancel",
-        table_name="subscriptions",
-        postgresql_where=sa.text("cancel_at IS NOT NULL"),
-    )
     op.drop_table("subscriptions")
-    op.drop_index("ix_payment_methods_last_four", table_name="payment_methods")
-    op.drop_index("ix_payment_methods_customer", table_name="payment_methods")
     op.drop_table("payment_methods")
     op.drop_table("requests")
-    op.drop_index("ix_products_created", table_name="products")
     op.drop_table("products")
-    op.drop_index("ix_outbox_waiting", table_name="outbox", postgresql_where=sa.text("delivered_at IS NULL"))
     op.drop_table("outbox")
-    op.drop_index(
-        "uq_history_event_key", table_name="history", postgresql_where=sa.text("event_key IS NOT NULL")
-    )
-    op.drop_index("ix_history_subject", table_name="history")
     op.drop_table("history")
-    op.drop_index("ix_customers_name", table_name="customers")
-    op.drop_index("ix_customers_email", table_name="customers")
-    op.drop_index("ix_customers_created", table_name="customers")
     op.drop_table("customers")
     op.execute("DROP FUNCTION refuse_change()")
     op.execute("DROP SEQUENCE events_seq")
