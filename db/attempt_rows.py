@@ -1,0 +1,190 @@
+"""An attempt's row, whatever its purpose: how it begins, what is noted of it, and how it is given up.
+
+Shared by `db.attempts` (charges) and `db.refunds`. A row is written before the gateway is called and says afterwards
+what is known; it leaves the open states once and for ever (spec: charging.md §2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal, LiteralString
+
+from db.engine import Database
+from domain.errors import ErrorCode, TeikiError
+
+AttemptStateName = Literal[
+    "sent", "unsent", "unknown", "pending", "attention", "settled", "declined", "abandoned"
+]
+OpenStateName = Literal["unsent", "unknown", "pending", "attention"]
+
+TRIES_MAX: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """May the request go out?
+
+    Attributes:
+        outcome: `new`: send it now; `existing`: it was begun before, ask the gateway instead of sending;
+            `blocked`: nothing may be sent.
+        state: of the attempt as it stands; None when there is none (`blocked`).
+        blocked: the decline code of a block in force now, also with `existing`: a reason not to send again.
+        decline: why it was declined; with `blocked` the block's code.
+        token: the gateway's token to charge; never logged.
+        charge_id: the gateway's id of the charge to be refunded; refunds only.
+        payment_state: of the payment, after this call.
+        sent_at: when it was first sent, in the subscription's time.
+        amount_minor: minor units of `currency`, as first written.
+    """
+
+    outcome: Literal["new", "existing", "blocked"]
+    state: AttemptStateName | None = None
+    blocked: str | None = None
+    decline: str | None = None
+    token: str | None = field(default=None, repr=False)
+    gateway_id: str | None = None
+    charge_id: str | None = None
+    payment_state: str | None = None
+    sent_at: datetime | None = None
+    resolved_at: datetime | None = None
+    amount_minor: int | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRow:
+    """One attempt as the database knows it. Amounts in minor units; `needs_verification`: see charging.md §2.5."""
+
+    key: str
+    subscription_id: str
+    number: int
+    attempt: int
+    purpose: Literal["charge", "refund"]
+    reference: str
+    state: AttemptStateName
+    payment_method_id: str
+    amount_minor: int
+    currency: str
+    sent_at: datetime
+    resolved_at: datetime | None
+    decline: str | None
+    gateway_code: str | None
+    gateway_id: str | None
+    hint: str
+    idempotency_check_failed: bool
+    needs_verification: bool
+
+
+_READ: Final[LiteralString] = """
+SELECT key, subscription_id, number, attempt, purpose, reference, state, payment_method_id, amount_minor, currency,
+       sent_at, resolved_at, decline, gateway_code, gateway_id, hint, idempotency_check_failed, needs_verification
+FROM attempts WHERE key = %(key)s
+"""
+
+_NOTE: Final[LiteralString] = """
+UPDATE attempts SET
+    state = %(state)s,
+    gateway_id = COALESCE(%(gateway_id)s, gateway_id),
+    hint = CASE WHEN %(hint)s = '' THEN hint ELSE %(hint)s END
+WHERE key = %(key)s
+  AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
+  -- A resend that the gateway would not take says nothing about the first request.
+  AND (%(state)s <> 'unsent' OR state IN ('sent', 'unsent'))
+RETURNING key
+"""
+
+_ABANDON: Final[LiteralString] = """
+WITH attempt AS (
+    UPDATE attempts a SET state = 'abandoned', resolved_at = %(at)s, decline = %(decline)s,
+        hint = CASE WHEN %(hint)s = '' THEN hint ELSE %(hint)s END
+    WHERE key = %(key)s AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
+    RETURNING subscription_id, number, attempt, purpose
+), payment AS (
+    UPDATE payments p SET state = 'failed'
+    FROM attempt a JOIN subscriptions s ON s.id = a.subscription_id
+    WHERE a.purpose = 'charge' AND p.subscription_id = a.subscription_id AND p.number = a.number
+      AND p.state = 'collecting' AND s.status IN ('canceled', 'completed')
+), event AS (
+    INSERT INTO history (subject_id, kind, at, actor, number, data)
+    SELECT subscription_id, CASE purpose WHEN 'refund' THEN 'refund' ELSE 'payment' END, %(at)s, 'system', number,
+           jsonb_strip_nulls(jsonb_build_object('attempt', attempt, 'outcome', 'abandoned',
+                                                'decline', %(decline)s::text, 'hint', NULLIF(%(hint)s, '')))
+    FROM attempt
+)
+SELECT 1 AS changed FROM attempt
+"""
+
+
+async def read_attempt(db: Database, key: str) -> AttemptRow | None:
+    """The attempt's row, or None when it was never begun."""
+    row = await db.fetch_one(_READ, {"key": key})
+    return AttemptRow(**row) if row else None
+
+
+async def attempt_state(db: Database, key: str) -> AttemptStateName | None:
+    """The state alone; None when it was never begun."""
+    row = await read_attempt(db, key)
+    return row.state if row else None
+
+
+async def note_attempt(
+    db: Database, *, key: str, state: OpenStateName, gateway_id: str | None = None, hint: str = ""
+) -> bool:
+    """Write down what is known of an attempt that has no outcome yet.
+
+    Returns:
+        False, and nothing changes, when it has an outcome already, or when `unsent` is said of an attempt
+        whose first request may have arrived.
+    """
+    parameters = {"key": key, "state": state, "gateway_id": gateway_id, "hint": hint}
+    return await db.fetch_one(_NOTE, parameters) is not None
+
+
+async def abandon_attempt(
+    db: Database, *, key: str, at: datetime, decline: str | None = None, hint: str = ""
+) -> bool:
+    """Let go of an attempt that certainly moved no money: it never left, never arrived or was voided.
+
+    Args:
+        db: the database.
+        key: the attempt's idempotency key.
+        at: the instant of giving up, in the subscription's time.
+        decline: what it counts as (`pending_expired`, `never_arrived`); None when nothing was ever sent.
+        hint: what was seen, for people.
+
+    Returns:
+        False, and nothing changes, when it is abandoned already.
+
+    Raises:
+        TeikiError: `invalid_status` when it is settled or declined, `payment_not_found` when it was never begun.
+    """
+    parameters = {"key": key, "at": at, "decline": decline, "hint": hint}
+    changed = await db.fetch_one(_ABANDON, parameters)
+    return changed is not None or await unchanged(db, key, wanted="abandoned")
+
+
+async def unchanged(db: Database, key: str, *, wanted: AttemptStateName) -> bool:
+    """Why a resolution changed nothing: False when it had been made before; anything else is an incident."""
+    state = await attempt_state(db, key)
+    if state == wanted:
+        return False
+    if state is None:
+        raise TeikiError(ErrorCode.PAYMENT_NOT_FOUND, "No attempt was begun under this key.", key=key)
+    raise TeikiError(
+        ErrorCode.INVALID_STATUS,
+        f"This attempt is {state}; it cannot become {wanted} any more.",
+        key=key,
+        status=state,
+        wanted=wanted,
+    )
+
+
+def live_attempt_exists(row: dict[str, Any], key: str) -> TeikiError:
+    return TeikiError(
+        ErrorCode.LIVE_ATTEMPT_EXISTS,
+        "Another attempt of this payment is live: its outcome comes first.",
+        key=key,
+        live_key=row["live_key"],
+        payment_state=row["payment_state"],
+    )

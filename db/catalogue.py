@@ -1,0 +1,182 @@
+"""The catalogue: customers, products, payment methods, and who is blocked.
+
+Entries are upserts with request ids; history names them by id only, because it is for ever and personal data is not
+(spec: interfaces.md; subscriptions.md §4 "blocked").
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, Final, Literal, LiteralString
+
+from db.engine import Database
+from db.requests import Cursor, claim
+from db.shapes import CustomerEntry, Entered, PaymentMethodEntry, ProductEntry, Refused, TokenFacts
+from domain.errors import ErrorCode, TeikiError
+
+_PUT_CUSTOMER: Final[LiteralString] = """
+INSERT INTO customers (id, email, name, created_at, updated_at)
+VALUES (%(id)s, %(email)s, %(name)s, %(at)s, %(at)s)
+ON CONFLICT (id) DO UPDATE SET email = excluded.email, name = excluded.name, updated_at = excluded.updated_at
+"""
+_PUT_PRODUCT: Final[LiteralString] = """
+INSERT INTO products (id, name, price_minor, currency, created_at, updated_at)
+VALUES (%(id)s, %(name)s, %(price_minor)s, %(currency)s, %(at)s, %(at)s)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, price_minor = excluded.price_minor,
+    currency = excluded.currency, updated_at = excluded.updated_at
+"""
+_ADD_METHOD: Final[LiteralString] = """
+INSERT INTO payment_methods (id, customer_id, token, kind, brand, last_four, expires_month, expires_year, created_at)
+VALUES (%(id)s, %(customer_id)s, %(token)s, %(kind)s, %(brand)s, %(last_four)s, %(expires_month)s, %(expires_year)s,
+        %(at)s)
+ON CONFLICT (id) DO NOTHING
+"""
+_CUSTOMER_EXISTS: Final[LiteralString] = "SELECT 1 AS yes FROM customers WHERE id = %s FOR KEY SHARE"
+_EVENT: Final[LiteralString] = """
+INSERT INTO history (subject_id, kind, at, actor, comment, data)
+VALUES (%(subject_id)s, 'operation', %(at)s, %(actor)s, %(comment)s, %(data)s::jsonb)
+"""
+_BLOCK: Final[dict[str, LiteralString]] = {
+    "customer": """
+        UPDATE customers SET blocked_at = CASE WHEN %(blocked)s THEN %(at)s::timestamptz END
+        WHERE id = %(id)s AND (blocked_at IS NOT NULL) <> %(blocked)s RETURNING id
+    """,
+    "payment_method": """
+        UPDATE payment_methods SET blocked_at = CASE WHEN %(blocked)s THEN %(at)s::timestamptz END
+        WHERE id = %(id)s AND (blocked_at IS NOT NULL) <> %(blocked)s RETURNING id
+    """,
+}
+_EXISTS: Final[dict[str, LiteralString]] = {
+    "customer": "SELECT 1 AS yes FROM customers WHERE id = %s",
+    "payment_method": "SELECT 1 AS yes FROM payment_methods WHERE id = %s",
+}
+
+
+async def put_customer(db: Database, entry: CustomerEntry) -> Entered:
+    """Enter a customer or correct one; `activities.contracts.records.PutCustomer` fits."""
+    content = {"email": entry.email, "name": entry.name}
+    try:
+        async with db.transaction() as cursor:
+            earlier = await _claim(cursor, "customer.put", entry, content)
+            if earlier is not None:
+                return earlier
+            await cursor.execute(_PUT_CUSTOMER, {"id": entry.id, "at": entry.at, **content})
+            await _note(cursor, entry.id, "put_customer", entry.at, entry.actor)
+            return Entered(id=entry.id)
+    except Refused as refusal:
+        return _refused(entry.id, refusal)
+
+
+async def put_product(db: Database, entry: ProductEntry) -> Entered:
+    """Enter a product or correct one; `activities.contracts.records.PutProduct` fits."""
+    price = entry.price
+    content = {
+        "name": entry.name,
+        "price_minor": price.minor if price else None,
+        "currency": price.currency if price else None,
+    }
+    try:
+        async with db.transaction() as cursor:
+            earlier = await _claim(cursor, "product.put", entry, content)
+            if earlier is not None:
+                return earlier
+            await cursor.execute(_PUT_PRODUCT, {"id": entry.id, "at": entry.at, **content})
+            await _note(cursor, entry.id, "put_product", entry.at, entry.actor)
+            return Entered(id=entry.id)
+    except Refused as refusal:
+        return _refused(entry.id, refusal)
+
+
+async def add_payment_method(db: Database, entry: PaymentMethodEntry, details: TokenFacts) -> Entered:
+    """Enter a payment method with what the gateway says of its token.
+
+    Args:
+        db: the database.
+        entry: `activities.contracts.records.AddPaymentMethod` fits.
+        details: `gateways.port.TokenDetails` fits.
+
+    Returns:
+        `refused` with `customer_not_found` when nobody owns it.
+    """
+    try:
+        async with db.transaction() as cursor:
+            content = {"customer_id": entry.customer_id, "token": entry.token}
+            earlier = await _claim(cursor, "payment_method.add", entry, content)
+            if earlier is not None:
+                return earlier
+            await cursor.execute(_CUSTOMER_EXISTS, (entry.customer_id,))
+            if await cursor.fetchone() is None:
+                raise Refused(
+                    ErrorCode.CUSTOMER_NOT_FOUND, "There is no such customer.", customer_id=entry.customer_id
+                )
+            shown = ("kind", "brand", "last_four", "expires_month", "expires_year")
+            facts = {name: getattr(details, name) for name in shown}
+            await cursor.execute(_ADD_METHOD, {"id": entry.id, "at": entry.at, **content, **facts})
+            await _note(cursor, entry.id, "add_payment_method", entry.at, entry.actor)
+            return Entered(id=entry.id)
+    except Refused as refusal:
+        return _refused(entry.id, refusal)
+
+
+async def set_blocked(
+    db: Database,
+    kind: Literal["customer", "payment_method"],
+    id: str,  # noqa: A002 - the column's name
+    *,
+    blocked: bool,
+    at: datetime,
+    actor: str,
+    comment: str = "",
+) -> bool:
+    """Block or unblock; no attempt begins after a block has committed.
+
+    Returns:
+        False, and nothing changes, when it stands like that already.
+
+    Raises:
+        TeikiError: `customer_not_found` or `payment_method_not_found`.
+    """
+    async with db.transaction() as cursor:
+        await cursor.execute(_BLOCK[kind], {"id": id, "blocked": blocked, "at": at})
+        if await cursor.fetchone() is not None:
+            await _note(cursor, id, "block" if blocked else "unblock", at, actor, comment)
+            return True
+        await cursor.execute(_EXISTS[kind], (id,))
+        if await cursor.fetchone() is None:
+            code = ErrorCode.CUSTOMER_NOT_FOUND if kind == "customer" else ErrorCode.PAYMENT_METHOD_NOT_FOUND
+            raise TeikiError(code, "There is nothing with this id to block.", id=id)
+        return False
+
+
+async def _claim(
+    cursor: Cursor,
+    scope: str,
+    entry: CustomerEntry | ProductEntry | PaymentMethodEntry,
+    content: dict[str, Any],
+) -> Entered | None:
+    """None when the request is new. The id is no part of the content: a repetition may come with a fresh one."""
+    claimed = await claim(
+        cursor, scope=scope, request_id=entry.request_id, content=content, subject_id=entry.id, at=entry.at
+    )
+    if claimed.kind == "conflict":
+        raise Refused(
+            ErrorCode.REQUEST_ID_CONFLICT,
+            "This request id was used before, for something else.",
+            request_id=entry.request_id,
+        )
+    return Entered(id=claimed.subject_id, outcome="duplicate") if claimed.kind == "repeated" else None
+
+
+async def _note(
+    cursor: Cursor, subject_id: str, done: str, at: datetime, actor: str, comment: str = ""
+) -> None:
+    data = json.dumps({"do": done, "arguments": {}})
+    parameters = {"subject_id": subject_id, "at": at, "actor": actor, "comment": comment, "data": data}
+    await cursor.execute(_EVENT, parameters)
+
+
+def _refused(entry_id: str, refusal: Refused) -> Entered:
+    return Entered(
+        id=entry_id, outcome="refused", code=refusal.code, message=refusal.message, facts=refusal.facts
+    )

@@ -1,0 +1,217 @@
+"""Giving money back: the same protocol as charging, with the same rows, under one key for ever.
+
+What a refund returns is read from the settled charge, never from the caller, so that it cannot exceed it
+(spec: charging.md §§2–3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, LiteralString
+
+from db.attempt_rows import TRIES_MAX, Begun, live_attempt_exists, unchanged
+from db.effects import SET_ROW, moves_json, row_json
+from db.engine import Database
+from domain.errors import ErrorCode, TeikiError
+from domain.subscription import Transition
+
+_BEGIN: Final[LiteralString] = """
+WITH charge AS (
+    SELECT gateway_id, amount_minor, currency, payment_method_id FROM attempts
+    WHERE subscription_id = %(subscription_id)s AND number = %(number)s
+      AND purpose = 'charge' AND state = 'settled'
+), earlier AS (
+    SELECT state, decline, gateway_id, sent_at, resolved_at FROM attempts WHERE key = %(key)s
+), revived AS (
+    UPDATE attempts SET state = 'sent', sent_at = %(at)s
+    WHERE key = %(key)s AND state = 'unsent' AND %(resend_unsent)s
+    RETURNING key
+), issued AS (
+    INSERT INTO attempts (key, subscription_id, number, attempt, purpose, reference, state, payment_method_id,
+                          amount_minor, currency, sent_at)
+    SELECT %(key)s, %(subscription_id)s, %(number)s, 1, 'refund', %(reference)s, 'sent', payment_method_id,
+           amount_minor, currency, %(at)s
+    FROM charge WHERE NOT EXISTS (SELECT FROM earlier)
+    ON CONFLICT DO NOTHING
+    RETURNING key
+)
+SELECT charge.gateway_id AS charge_id, charge.amount_minor, charge.currency, earlier.*,
+       EXISTS (SELECT FROM issued) OR EXISTS (SELECT FROM revived) AS is_new,
+       (SELECT p.state FROM payments p
+        WHERE p.subscription_id = %(subscription_id)s AND p.number = %(number)s) AS payment_state,
+       (SELECT l.key FROM attempts l
+        WHERE l.subscription_id = %(subscription_id)s AND l.number = %(number)s AND l.purpose = 'refund'
+          AND l.state IN ('sent', 'unsent', 'unknown', 'pending', 'attention', 'settled')
+          AND l.key <> %(key)s) AS live_key
+FROM charge LEFT JOIN earlier ON true
+"""
+
+_SETTLE: Final[LiteralString] = (
+    """
+WITH attempt AS (
+    UPDATE attempts SET
+        state = 'settled', resolved_at = %(at)s, gateway_id = %(gateway_id)s,
+        idempotency_check_failed = %(check_failed)s,
+        needs_verification = %(check_failed)s OR state IN ('unknown', 'attention')
+    WHERE key = %(key)s AND purpose = 'refund' AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
+    RETURNING key, subscription_id, number, amount_minor, currency,
+        jsonb_strip_nulls(jsonb_build_object('outcome', 'succeeded', 'gateway_id', gateway_id, 'amount_minor',
+            amount_minor, 'currency', currency, 'reason', NULLIF(%(reason)s, ''))) AS facts
+), payment AS (
+    UPDATE payments p SET state = 'refunded'
+    FROM attempt a WHERE p.subscription_id = a.subscription_id AND p.number = a.number
+), entry AS (
+    INSERT INTO ledger (attempt_key, kind, debit_account, credit_account, amount_minor, currency, at)
+    SELECT key, 'refund', 'refunds', 'gateway_receivable', amount_minor, currency, %(at)s FROM attempt
+), move AS (
+    SELECT data, n FROM jsonb_array_elements(%(moves)s::jsonb) WITH ORDINALITY AS m (data, n)
+), event AS (
+    INSERT INTO history (subject_id, kind, at, actor, number, data)
+    SELECT subscription_id, kind, %(at)s, 'system', number, data FROM (
+        SELECT a.subscription_id, a.number, 'refund' AS kind, 0 AS n, a.facts AS data FROM attempt a
+        UNION ALL
+        SELECT a.subscription_id, a.number, 'status', move.n, move.data FROM attempt a, move
+    ) events ORDER BY n
+), notice AS (
+    INSERT INTO outbox (topic, subject_id, payload)
+    SELECT 'payment.refunded', subscription_id,
+           facts || jsonb_build_object('subscription_id', subscription_id, 'number', number) FROM attempt
+), subscription AS (
+    UPDATE subscriptions s SET """  # noqa: S608 - a constant of ours, no input
+    + SET_ROW
+    + """ FROM attempt a WHERE s.id = a.subscription_id
+)
+SELECT 1 AS changed FROM attempt
+"""
+)
+
+_DECLINE: Final[LiteralString] = """
+WITH attempt AS (
+    UPDATE attempts SET state = 'declined', resolved_at = %(at)s, decline = %(decline)s,
+        gateway_code = %(gateway_code)s, gateway_id = COALESCE(%(gateway_id)s, gateway_id)
+    WHERE key = %(key)s AND purpose = 'refund' AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
+    RETURNING subscription_id, number,
+        jsonb_strip_nulls(jsonb_build_object('outcome', 'failed', 'decline', decline, 'gateway_code', gateway_code,
+            'amount_minor', amount_minor, 'currency', currency)) AS facts
+), event AS (
+    INSERT INTO history (subject_id, kind, at, actor, number, data)
+    SELECT subscription_id, 'refund', %(at)s, 'system', number, facts FROM attempt
+), notice AS (
+    INSERT INTO outbox (topic, subject_id, payload)
+    SELECT 'refund.failed', subscription_id,
+           facts || jsonb_build_object('subscription_id', subscription_id, 'number', number) FROM attempt
+)
+SELECT 1 AS changed FROM attempt
+"""
+
+
+async def begin_refund(
+    db: Database,
+    *,
+    key: str,
+    reference: str,
+    subscription_id: str,
+    number: int,
+    at: datetime,
+    resend_unsent: bool = False,
+) -> Begun:
+    """Write a refund down before the gateway is called; `charge_id` and the amount come from the settled charge.
+
+    Blocks do not hold it back: money goes home, not out.
+
+    Raises:
+        TeikiError: `payment_not_found` when nothing was settled for this payment; `live_attempt_exists` when
+            another refund of it is live or done.
+    """
+    parameters = {
+        "key": key,
+        "reference": reference,
+        "subscription_id": subscription_id,
+        "number": number,
+        "at": at,
+        "resend_unsent": resend_unsent,
+    }
+    for _ in range(TRIES_MAX):
+        begun = _judge(await db.fetch_one(_BEGIN, parameters), parameters)
+        if begun is not None:
+            return begun
+    raise TeikiError(
+        ErrorCode.DATABASE_UNAVAILABLE, "The refund kept changing under our hands; try again.", key=key
+    )
+
+
+def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None:
+    if row is None:
+        raise TeikiError(
+            ErrorCode.PAYMENT_NOT_FOUND,
+            "Nothing was settled for this payment, so nothing can be returned.",
+            subscription_id=asked["subscription_id"],
+            number=asked["number"],
+        )
+    common = {name: row[name] for name in ("charge_id", "amount_minor", "currency", "payment_state")}
+    if row["is_new"]:
+        return Begun(outcome="new", state="sent", sent_at=asked["at"], **common)
+    if row["state"] is not None:
+        names = ("state", "decline", "gateway_id", "sent_at", "resolved_at")
+        return Begun(outcome="existing", **common, **{name: row[name] for name in names})
+    if row["live_key"] is not None:
+        raise live_attempt_exists(row, asked["key"])
+    return None
+
+
+async def settle_refund(
+    db: Database,
+    *,
+    key: str,
+    gateway_id: str,
+    at: datetime,
+    reason: str = "",
+    row: Mapping[str, Any] | None = None,
+    moves: Sequence[Transition] = (),
+    idempotency_check_failed: bool = False,
+) -> bool:
+    """The money went back: attempt, payment, ledger (debit refunds, credit gateway receivable), history, outbox.
+
+    Returns:
+        False, and nothing changes, when it is settled already.
+
+    Raises:
+        TeikiError: `invalid_status` when it was declined or abandoned; `payment_not_found`.
+    """
+    parameters = {
+        "key": key,
+        "gateway_id": gateway_id,
+        "at": at,
+        "check_failed": idempotency_check_failed,
+        "reason": reason,
+        "row": row_json(row or {}),
+        "moves": moves_json(moves),
+    }
+    changed = await db.fetch_one(_SETTLE, parameters)
+    return changed is not None or await unchanged(db, key, wanted="settled")
+
+
+async def decline_refund(
+    db: Database,
+    *,
+    key: str,
+    decline: str,
+    at: datetime,
+    gateway_code: str = "",
+    gateway_id: str | None = None,
+) -> bool:
+    """The gateway refuses to return it. The payment stays settled; a person decides.
+
+    Returns:
+        False, and nothing changes, when it is declined already.
+    """
+    parameters = {
+        "key": key,
+        "decline": str(decline),
+        "at": at,
+        "gateway_code": gateway_code or None,
+        "gateway_id": gateway_id,
+    }
+    changed = await db.fetch_one(_DECLINE, parameters)
+    return changed is not None or await unchanged(db, key, wanted="declined")

@@ -1,0 +1,365 @@
+"""Entering a subscription and recording what happens to it.
+
+Each call is one transaction and can run twice: a request id recognises a caller's repetition, an event key a second
+run of the same activity. The row, history, payments and outbox change together or not at all
+(spec: subscriptions.md §§3, 5, 8; interfaces.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, LiteralString
+
+from db.card_links import CardLinkRow, attach_card_form, find_card_link, issue_card_link, use_card_link
+from db.effects import SET_ROW, moves_data, row_json
+from db.engine import Database
+from db.requests import CREATE_SCOPE, Cursor, claim, operation_scope
+from db.shapes import Happening, Opened, Opening, Recorded, Refused
+from domain.declines import DeclineCode
+from domain.errors import ErrorCode
+from domain.subscription import FINAL
+
+__all__ = [
+    "CardLinkRow",
+    "attach_card_form",
+    "find_card_link",
+    "open_subscription",
+    "record",
+    "use_card_link",
+]
+
+# FOR SHARE: an entry that is being changed or blocked right now is waited for.
+_CUSTOMER: Final[LiteralString] = "SELECT blocked_at FROM customers WHERE id = %s FOR SHARE"
+_PRODUCT: Final[LiteralString] = "SELECT 1 AS yes FROM products WHERE id = %s"
+_METHOD: Final[LiteralString] = (
+    "SELECT customer_id, kind, blocked_at FROM payment_methods WHERE id = %s FOR SHARE"
+)
+
+_OPEN: Final[LiteralString] = """
+INSERT INTO subscriptions (id, customer_id, product_id, order_id, payment_method_id, terms, currency, period, zone,
+    anchor_on, status, reason, next_kind, next_at, failing, charges, charged_minor, amount_minor, next_amount_minor,
+    cancel_at, metadata, created_at, updated_at)
+VALUES (%(id)s, %(customer_id)s, %(product_id)s, %(order_id)s, %(payment_method_id)s, %(terms)s::jsonb, %(currency)s,
+    %(period)s, %(zone)s, %(anchor_on)s, %(status)s, %(reason)s, %(next_kind)s, %(next_at)s, %(failing)s, %(charges)s,
+    %(charged_minor)s, %(amount_minor)s, %(next_amount_minor)s, %(cancel_at)s, %(metadata)s::jsonb, %(at)s, %(at)s)
+"""
+
+_EVENTS: Final[LiteralString] = """
+WITH event AS (
+    INSERT INTO history (subject_id, kind, at, actor, comment, number, data, event_key)
+    SELECT %(subject_id)s, e->>'kind', %(at)s, %(actor)s, COALESCE(e->>'comment', ''), %(number)s, e->'data',
+           CASE WHEN n = 1 THEN %(event_key)s END
+    FROM jsonb_array_elements(%(events)s::jsonb) WITH ORDINALITY AS t (e, n) ORDER BY n
+)
+INSERT INTO outbox (topic, subject_id, payload)
+SELECT 'subscription.' || (e->>'kind'), %(subject_id)s,
+       (e->'data') || jsonb_build_object('subscription_id', %(subject_id)s::text)
+FROM jsonb_array_elements(%(events)s::jsonb) WITH ORDINALITY AS t (e, n)
+WHERE e->>'kind' IN ('operation', 'status') ORDER BY n
+"""
+
+_LOCK: Final[LiteralString] = """
+SELECT customer_id, amount_minor, currency FROM subscriptions WHERE id = %(subscription_id)s FOR NO KEY UPDATE
+"""
+_IS_RECORDED: Final[LiteralString] = "SELECT 1 AS yes FROM history WHERE event_key = %(event_key)s"
+
+_CHANGE_ROW: Final[LiteralString] = (
+    "UPDATE subscriptions s SET "  # noqa: S608 - a constant of ours, no input
+    + SET_ROW
+    + """, payment_method_id = COALESCE(%(payment_method_id)s, s.payment_method_id)
+WHERE s.id = %(subscription_id)s
+"""
+)
+
+_SKIP: Final[LiteralString] = """
+WITH gone AS (
+    INSERT INTO payments (subscription_id, number, due_at, amount_minor, currency, state, skip_reason)
+    SELECT %(subscription_id)s, number, due_at, %(amount_minor)s, %(currency)s, 'skipped', reason
+    FROM unnest(%(numbers)s::integer[], %(due_ats)s::timestamptz[], %(reasons)s::text[]) AS t (number, due_at, reason)
+    ON CONFLICT (subscription_id, number) DO UPDATE SET state = 'skipped', skip_reason = excluded.skip_reason
+        WHERE payments.state IN ('scheduled', 'collecting', 'failed')
+    RETURNING number, due_at, skip_reason
+)
+INSERT INTO history (subject_id, kind, at, actor, number, data, event_key)
+SELECT %(subscription_id)s, 'skip', %(at)s, %(actor)s, number,
+       jsonb_build_object('due', to_jsonb(due_at), 'reason', skip_reason),
+       CASE WHEN number = %(first_number)s THEN %(event_key)s END
+FROM gone ORDER BY number
+"""
+
+_GIVE_UP: Final[LiteralString] = """
+UPDATE payments p SET state = 'failed'
+WHERE p.subscription_id = %(subscription_id)s AND p.state = 'collecting'
+  AND NOT EXISTS (SELECT FROM attempts a
+                  WHERE a.subscription_id = p.subscription_id AND a.number = p.number AND a.purpose = 'charge'
+                    AND a.state IN ('sent', 'unsent', 'unknown', 'pending', 'attention', 'settled'))
+"""
+
+
+async def open_subscription(db: Database, order: Opening) -> Opened:
+    """Enter a subscription, or say why not.
+
+    Args:
+        db: the database.
+        order: what was asked for and agreed; `activities.contracts.records.OpenInput` fits.
+
+    Returns:
+        `opened` (also when this very subscription was entered before); `duplicate` with the id of an earlier
+        request's subscription; `refused` with `customer_not_found`, `customer_blocked`, `product_not_found`,
+        `payment_method_not_found`, `payment_method_of_other_customer`, `payment_method_not_card`,
+        `payment_method_blocked` or `request_id_conflict`. A refusal writes nothing.
+    """
+    try:
+        async with db.transaction() as cursor:
+            return await _open(cursor, order)
+    except Refused as refusal:
+        return Opened(
+            outcome="refused",
+            subscription_id=order.subscription_id,
+            code=refusal.code,
+            message=refusal.message,
+            facts=refusal.facts,
+        )
+
+
+async def _open(cursor: Cursor, order: Opening) -> Opened:
+    claimed = await claim(
+        cursor,
+        scope=CREATE_SCOPE,
+        request_id=order.request_id,
+        content=order.spec.model_dump(mode="json"),
+        subject_id=order.subscription_id,
+        at=order.at,
+    )
+    if claimed.kind == "conflict":
+        raise _conflict(order.request_id)
+    if claimed.kind == "repeated":
+        same = claimed.subject_id == order.subscription_id
+        return Opened(outcome="opened" if same else "duplicate", subscription_id=claimed.subject_id)
+    spec, terms = order.spec, order.terms
+    await _require_customer(cursor, spec.customer_id)
+    await cursor.execute(_PRODUCT, (spec.product_id,))
+    if await cursor.fetchone() is None:
+        raise Refused(ErrorCode.PRODUCT_NOT_FOUND, "There is no such product.", product_id=spec.product_id)
+    await _require_card(cursor, spec.payment_method_id, spec.customer_id)
+    await cursor.execute(
+        _OPEN,
+        {
+            **order.row.model_dump(),
+            "id": order.subscription_id,
+            "customer_id": spec.customer_id,
+            "product_id": spec.product_id,
+            "order_id": spec.order_id,
+            "payment_method_id": spec.payment_method_id,
+            "terms": terms.model_dump_json(),
+            "currency": terms.currency,
+            "period": terms.period,
+            "zone": terms.zone,
+            "anchor_on": terms.anchor_on,
+            "metadata": json.dumps(spec.metadata),
+            "at": order.at,
+        },
+    )
+    created: dict[str, Any] = {
+        "kind": "operation",
+        "comment": order.comment,
+        "data": {
+            "do": "create",
+            "arguments": _shown(spec.model_dump(mode="json")),
+            "request_id": order.request_id,
+        },
+    }
+    first = {
+        "kind": "status",
+        "data": {"from": None, "to": order.row.status.value, "reason": order.row.reason},
+    }
+    await _write_events(cursor, order.subscription_id, order.at, order.actor, [created, first])
+    return Opened(outcome="opened", subscription_id=order.subscription_id)
+
+
+async def record(db: Database, happening: Happening, *, event_key: str) -> Recorded:
+    """Write down an operation, changes of status, skipped payments, another card or a link, all at once.
+
+    Args:
+        db: the database.
+        happening: what happened; `activities.contracts.records.RecordInput` fits.
+        event_key: the same for each run of the same activity and for nothing else; a second run changes nothing.
+
+    Returns:
+        `recorded` (also on a second run); `duplicate` for a repeated request id; `refused` with
+        `subscription_not_found`, `request_id_conflict`, or what is wrong with the new card. A refusal writes nothing.
+    """
+    try:
+        async with db.transaction() as cursor:
+            return await _record(cursor, happening, event_key)
+    except Refused as refusal:
+        return Recorded(outcome="refused", code=refusal.code, message=refusal.message, facts=refusal.facts)
+
+
+async def _record(cursor: Cursor, happening: Happening, event_key: str) -> Recorded:
+    subscription_id = happening.subscription_id
+    await cursor.execute(_LOCK, {"subscription_id": subscription_id})
+    subscription = await cursor.fetchone()
+    if subscription is None:
+        raise Refused(
+            ErrorCode.SUBSCRIPTION_NOT_FOUND,
+            "There is no such subscription.",
+            subscription_id=subscription_id,
+        )
+    await cursor.execute(_IS_RECORDED, {"event_key": event_key})
+    if await cursor.fetchone() is not None:
+        return Recorded(outcome="recorded")
+    if happening.request_id is not None:
+        claimed = await claim(
+            cursor,
+            scope=operation_scope(subscription_id),
+            request_id=happening.request_id,
+            content={"operation": happening.operation, "arguments": dict(happening.arguments)},
+            subject_id=subscription_id,
+            at=happening.at,
+        )
+        if claimed.kind == "conflict":
+            raise _conflict(happening.request_id)
+        if claimed.kind == "repeated":
+            return Recorded(outcome="duplicate")
+    if happening.payment_method_id is not None:
+        await _require_card(cursor, happening.payment_method_id, subscription["customer_id"])
+    await cursor.execute(
+        _CHANGE_ROW,
+        {
+            "subscription_id": subscription_id,
+            "at": happening.at,
+            "row": row_json(happening.row),
+            "payment_method_id": happening.payment_method_id,
+        },
+    )
+    events = _events(happening)
+    await _write_events(
+        cursor,
+        subscription_id,
+        happening.at,
+        happening.actor,
+        events,
+        number=happening.payment,
+        event_key=event_key,
+    )
+    await _skip(cursor, happening, subscription, None if events else event_key)
+    if any(move.to in FINAL for move in happening.moves):
+        await cursor.execute(_GIVE_UP, {"subscription_id": subscription_id})
+    if happening.link is not None:
+        await issue_card_link(cursor, happening.link, subscription_id=subscription_id, at=happening.at)
+    return Recorded(outcome="recorded")
+
+
+def _events(happening: Happening) -> list[dict[str, Any]]:
+    """The operation first, then what it brought about."""
+    events: list[dict[str, Any]] = []
+    if happening.operation is not None:
+        data: dict[str, Any] = {"do": happening.operation, "arguments": dict(happening.arguments)}
+        if happening.request_id is not None:
+            data["request_id"] = happening.request_id
+        events.append({"kind": "operation", "comment": happening.comment, "data": data})
+    if happening.decline in (DeclineCode.CUSTOMER_BLOCKED, DeclineCode.PAYMENT_METHOD_BLOCKED):
+        # Nothing was sent, so there is no attempt that would tell.
+        events.append({"kind": "payment", "data": {"outcome": "blocked", "decline": str(happening.decline)}})
+    decline = None if happening.decline is None else str(happening.decline)
+    events += [{"kind": "status", "data": data} for data in moves_data(happening.moves, decline=decline)]
+    if happening.link is not None and happening.operation is None:
+        events.append({"kind": "link", "data": {"expires_at": happening.link.expires_at.isoformat()}})
+    return events
+
+
+async def _skip(
+    cursor: Cursor, happening: Happening, subscription: Mapping[str, Any], event_key: str | None
+) -> None:
+    """Every skipped payment gets its row and its event, in one statement however many there are."""
+    if not happening.skipped:
+        return
+    assert happening.terms is not None, "skipped payments are dated by the terms"
+    calendar = happening.terms.calendar
+    numbers = [(number, s.reason) for s in happening.skipped for number in range(s.first, s.last + 1)]
+    await cursor.execute(
+        _SKIP,
+        {
+            "subscription_id": happening.subscription_id,
+            "at": happening.at,
+            "actor": happening.actor,
+            "amount_minor": happening.row.get("amount_minor") or subscription["amount_minor"],
+            "currency": subscription["currency"],
+            "numbers": [number for number, _ in numbers],
+            "due_ats": [calendar.due(number - 1) for number, _ in numbers],
+            "reasons": [reason for _, reason in numbers],
+            "first_number": min((number for number, _ in numbers), default=0),
+            "event_key": event_key,
+        },
+    )
+
+
+async def _write_events(
+    cursor: Cursor,
+    subject_id: str,
+    at: Any,
+    actor: str,
+    events: list[dict[str, Any]],
+    *,
+    number: int | None = None,
+    event_key: str | None = None,
+) -> None:
+    if events:
+        await cursor.execute(
+            _EVENTS,
+            {
+                "subject_id": subject_id,
+                "at": at,
+                "actor": actor,
+                "number": number,
+                "event_key": event_key,
+                "events": json.dumps(events),
+            },
+        )
+
+
+async def _require_customer(cursor: Cursor, customer_id: str) -> None:
+    await cursor.execute(_CUSTOMER, (customer_id,))
+    customer = await cursor.fetchone()
+    if customer is None:
+        raise Refused(ErrorCode.CUSTOMER_NOT_FOUND, "There is no such customer.", customer_id=customer_id)
+    if customer["blocked_at"] is not None:
+        raise Refused(ErrorCode.CUSTOMER_BLOCKED, "This customer is blocked.", customer_id=customer_id)
+
+
+async def _require_card(cursor: Cursor, payment_method_id: str, customer_id: str) -> None:
+    facts = {"payment_method_id": payment_method_id}
+    await cursor.execute(_METHOD, (payment_method_id,))
+    method = await cursor.fetchone()
+    if method is None:
+        raise Refused(ErrorCode.PAYMENT_METHOD_NOT_FOUND, "There is no such payment method.", **facts)
+    if method["customer_id"] != customer_id:
+        raise Refused(
+            ErrorCode.PAYMENT_METHOD_OF_OTHER_CUSTOMER,
+            "This payment method belongs to another customer.",
+            **facts,
+        )
+    if method["kind"] != "card":
+        raise Refused(
+            ErrorCode.PAYMENT_METHOD_NOT_CARD,
+            "A subscription is paid by card.",
+            kind=method["kind"],
+            **facts,
+        )
+    if method["blocked_at"] is not None:
+        raise Refused(DeclineCode.PAYMENT_METHOD_BLOCKED, "This payment method is blocked.", **facts)
+
+
+def _conflict(request_id: str) -> Refused:
+    return Refused(
+        ErrorCode.REQUEST_ID_CONFLICT,
+        "This request id was used before, for something else.",
+        request_id=request_id,
+    )
+
+
+def _shown(spec: dict[str, Any]) -> dict[str, Any]:
+    """The creation's arguments as history shows them: what was given, without what was left out."""
+    return {name: value for name, value in spec.items() if value not in (None, {}, [])}
