@@ -1,7 +1,8 @@
 """The gateway's book: charges, refunds and the double-entry ledger behind them.
 
 `merchant_receivable` is what the gateway owes the merchant, `customer_card` where it came from; the lines of
-one movement always sum to zero. Every method runs inside the caller's transaction, talks to no network, and refuses before it writes.
+one movement always sum to zero. Every method runs inside the caller's transaction and refuses
+before it writes anything.
 """
 
 from __future__ import annotations
