@@ -216,6 +216,9 @@ class _Question:
         if isinstance(outcome, Pending):
             await attempts.note_attempt(db, key=self.key, state="pending", gateway_id=outcome.gateway_id)
             return ChargeResult(outcome="pending")
+        if isinstance(outcome, Unavailable) and order.mode is Mode.RESEND:
+            # The re-send did not leave; that says nothing about the first request, which is still unknown.
+            outcome, resent = Unknown(hint=outcome.hint), False
         if isinstance(outcome, Unavailable):
             await attempts.note_attempt(db, key=self.key, state="unsent", hint=outcome.hint)
             return ChargeResult(outcome="unsent")

@@ -94,6 +94,12 @@ WHERE key = %(key)s
 RETURNING key
 """
 
+_CLAIM_RESEND: Final[LiteralString] = """
+UPDATE attempts SET resend_turn = %(turn)s
+WHERE key = %(key)s AND resend_turn < %(turn)s AND state IN ('sent', 'unknown')
+RETURNING key
+"""
+
 _ABANDON: Final[LiteralString] = """
 WITH attempt AS (
     UPDATE attempts a SET state = 'abandoned', resolved_at = %(at)s, decline = %(decline)s,
@@ -139,6 +145,15 @@ async def note_attempt(
     """
     parameters = {"key": key, "state": state, "gateway_id": gateway_id, "hint": hint}
     return await db.fetch_one(_NOTE, parameters) is not None
+
+
+async def claim_resend(db: Database, *, key: str, turn: int) -> bool:
+    """Take the right to send an unknown attempt once more; each turn gives it once.
+
+    Returns:
+        False when it was taken before: that run may have sent, so this one must not.
+    """
+    return await db.fetch_one(_CLAIM_RESEND, {"key": key, "turn": turn}) is not None
 
 
 async def abandon_attempt(

@@ -258,6 +258,7 @@ attempts: Final = Table(
     _words("hint"),
     Column("idempotency_check_failed", Boolean, nullable=False, server_default=text("false")),
     Column("needs_verification", Boolean, nullable=False, server_default=text("false")),
+    Column("resend_turn", Integer, nullable=False, server_default="0"),
     _seq(),
     ForeignKeyConstraint(
         ["subscription_id", "number"],
