@@ -74,11 +74,11 @@ class House:
 
     async def card(self, customer_id: str, **details: Any) -> str:
         method_id = unique("pm")
-        shown = {"kind": "card", "brand": "visa", "last_four": "4242", "token": f"tok_{id}"} | details
+        shown = {"kind": "card", "brand": "visa", "last_four": "4242", "token": f"tok_{method_id}"} | details
         await add_payment_method(
             self.db,
             AddPaymentMethod(
-                id=id,
+                id=method_id,
                 request_id=unique("req"),
                 actor="test",
                 customer_id=customer_id,
@@ -87,7 +87,7 @@ class House:
             ),
             TokenDetails.model_validate(shown),
         )
-        return id
+        return method_id
 
     def opening(self, tenant: Tenant, *, at: datetime = NOW, request_id: str = "", **more: Any) -> OpenInput:
         """What would open a subscription; `more` goes into its spec."""
@@ -99,16 +99,16 @@ class House:
             **given,
         )
         terms = agree(spec, now=at)
-        method_id = unique("sub")
+        subscription_id = unique("sub")
         state = State(
-            id=id,
+            id=subscription_id,
             customer_id=tenant.customer_id,
             product_id=tenant.product_id,
             terms=terms,
             amount_minor=terms.amount_minor,
         )
         return OpenInput(
-            subscription_id=id,
+            subscription_id=subscription_id,
             request_id=request_id or unique("req"),
             actor="operator:desk",
             at=at,

@@ -123,10 +123,10 @@ async def test_an_unsent_attempt_is_sent_again_only_when_asked(house: House):
 @pytest.mark.parametrize("kind", ["customer", "payment_method"])
 async def test_nothing_begins_for_the_blocked(house: House, kind):
     order = await house.subscription()
-    id = order.spec.customer_id if kind == "customer" else order.spec.payment_method_id
+    blocked_id = order.spec.customer_id if kind == "customer" else order.spec.payment_method_id
     await house.begin(order)
     await note_attempt(house.db, key=charge_key(order.subscription_id, 1, 1), state="unsent")
-    assert await set_blocked(house.db, kind, id, blocked=True, at=NOW, actor="operator:desk")
+    assert await set_blocked(house.db, kind, blocked_id, blocked=True, at=NOW, actor="operator:desk")
     before = await house.everything(order.subscription_id)
 
     fresh = await house.begin(order, number=2)
@@ -137,7 +137,7 @@ async def test_nothing_begins_for_the_blocked(house: House, kind):
     assert (asked.outcome, asked.blocked) == ("existing", f"{kind}_blocked")
     assert await house.everything(order.subscription_id) == before
 
-    assert await set_blocked(house.db, kind, id, blocked=False, at=NOW, actor="operator:desk")
+    assert await set_blocked(house.db, kind, blocked_id, blocked=False, at=NOW, actor="operator:desk")
     assert (await house.begin(order, number=2)).outcome == "new"
 
 
