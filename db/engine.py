@@ -7,6 +7,7 @@ consistent snapshot. Sessions run in UTC, so every instant that comes out is awa
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, LiteralString
@@ -78,9 +79,10 @@ class Database:
                 yield driver
             finally:
                 if driver.closed:
-                    # A restart of Postgres breaks every pooled connection at once: let none of them linger.
-                    await pooled.invalidate()
-                    await self.engine.dispose(close=False)
+                    # A restart of Postgres breaks every pooled connection at once. SQLAlchemy retires all of them
+                    # when it meets the breakage itself, so let it: this statement can only fail.
+                    with contextlib.suppress(DBAPIError):
+                        await pooled.exec_driver_sql("SELECT 1")
                 elif driver.info.transaction_status is not TransactionStatus.IDLE:
                     await pooled.invalidate()
 

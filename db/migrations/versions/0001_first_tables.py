@@ -201,7 +201,8 @@ def upgrade() -> None:
             name=op.f("ck_subscriptions_next_kind_known"),
         ),
         sa.CheckConstraint(
-            "status IN ('unverified', 'current', 'unconfirmed', 'unpaid', 'suspended', 'canceled', 'completed')",
+            "status IN ('unverified', 'current', 'unconfirmed', 'unpaid', "
+            "'suspended', 'canceled', 'completed')",
             name=op.f("ck_subscriptions_status_known"),
         ),
         sa.CheckConstraint(
@@ -363,7 +364,8 @@ def upgrade() -> None:
             "state <> 'settled' OR gateway_id IS NOT NULL", name=op.f("ck_attempts_settled_has_gateway_id")
         ),
         sa.CheckConstraint(
-            "state IN ('sent', 'unsent', 'unknown', 'pending', 'attention', 'settled', 'declined', 'abandoned')",
+            "state IN ('sent', 'unsent', 'unknown', 'pending', "
+            "'attention', 'settled', 'declined', 'abandoned')",
             name=op.f("ck_attempts_state_known"),
         ),
         sa.CheckConstraint("amount_minor > 0", name=op.f("ck_attempts_amount_positive")),
@@ -418,12 +420,14 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.CheckConstraint(
-            "credit_account IN ('customer', 'gateway_receivable', 'revenue', 'refunds', 'fees', 'chargebacks', 'repayments')",
+            "credit_account IN ('customer', 'gateway_receivable', 'revenue', 'refunds', "
+            "'fees', 'chargebacks', 'repayments')",
             name=op.f("ck_ledger_credit_account_known"),
         ),
         sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name=op.f("ck_ledger_currency_code")),
         sa.CheckConstraint(
-            "debit_account IN ('customer', 'gateway_receivable', 'revenue', 'refunds', 'fees', 'chargebacks', 'repayments')",
+            "debit_account IN ('customer', 'gateway_receivable', 'revenue', 'refunds', "
+            "'fees', 'chargebacks', 'repayments')",
             name=op.f("ck_ledger_debit_account_known"),
         ),
         sa.CheckConstraint(

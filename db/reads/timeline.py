@@ -1,0 +1,147 @@
+"""What happened to one subscription, in order: attempts and history merged (spec: interfaces.md §3).
+
+A charge stands at the instant it was sent, even when its outcome was learned later. Instants are aware and in UTC;
+who shows them converts to the zone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from sqlalchemy import Row, select
+
+from db.engine import Database
+from db.tables import attempts, history, payments
+from domain.money import Money
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    at: datetime
+    seq: int = Field(exclude=True, repr=False)
+
+
+class ChargeEntry(_Entry):
+    type: Literal["charge"] = "charge"
+    payment: int
+    attempt: int
+    due: datetime
+    outcome: Literal["succeeded", "failed", "pending"]
+    decline: str | None = None
+    amount: Money
+
+
+class SkipEntry(_Entry):
+    type: Literal["skip"] = "skip"
+    payment: int
+    due: datetime
+    reason: str
+
+
+class StatusEntry(_Entry):
+    type: Literal["status"] = "status"
+    object: Literal["subscription"] = "subscription"
+    from_: str = Field(alias="from")
+    to: str
+    reason: str
+    payment: int | None = None
+
+
+class OperationEntry(_Entry):
+    type: Literal["operation"] = "operation"
+    do: str
+    result: Literal["accepted"] = "accepted"
+    actor: str
+    comment: str = ""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class RefundEntry(_Entry):
+    type: Literal["refund"] = "refund"
+    payment: int
+    outcome: Literal["succeeded", "failed", "pending"]
+    reason: str | None = None
+    decline: str | None = None
+    amount: Money
+
+
+Entry = ChargeEntry | SkipEntry | StatusEntry | OperationEntry | RefundEntry
+_ENTRY: Final[TypeAdapter[Entry]] = TypeAdapter(Annotated[Entry, Field(discriminator="type")])
+
+_ATTEMPTS: Final = (
+    select(attempts, payments.c.due_at)
+    .join(
+        payments,
+        (payments.c.subscription_id == attempts.c.subscription_id) & (payments.c.number == attempts.c.number),
+    )
+    .order_by(attempts.c.sent_at, attempts.c.seq)
+)
+_EVENTS: Final = select(history).order_by(history.c.at, history.c.seq)
+
+
+async def timeline(db: Database, subscription_id: str, *, creation: bool = False) -> list[Entry]:
+    """Every attempt and event of a subscription, by instant, then by the order of writing.
+
+    Args:
+        db: the database.
+        subscription_id: whose; one that does not exist has an empty timeline.
+        creation: also the operation that opened it (a scenario has no such event).
+    """
+    async with db.reading() as connection:
+        of_attempts = await connection.execute(_ATTEMPTS.where(attempts.c.subscription_id == subscription_id))
+        of_history = await connection.execute(_EVENTS.where(history.c.subject_id == subscription_id))
+    entries = [entry for row in of_attempts if (entry := _of_attempt(row)) is not None]
+    entries += [entry for row in of_history if (entry := _of_event(row, creation=creation)) is not None]
+    return sorted(entries, key=lambda entry: (entry.at, entry.seq))
+
+
+def outcome_of(state: str, decline: str | None) -> Literal["succeeded", "failed", "pending"] | None:
+    """An attempt's state in the words of a timeline; None for one that surely never left the house."""
+    if state == "unsent" or (state == "abandoned" and decline is None):
+        return None
+    if state == "settled":
+        return "succeeded"
+    return "failed" if state in ("declined", "abandoned") else "pending"
+
+
+def _of_attempt(row: Row[Any]) -> Entry | None:
+    outcome = outcome_of(row.state, row.decline)
+    if outcome is None or row.purpose != "charge":
+        return None
+    return ChargeEntry(
+        at=row.sent_at,
+        seq=row.seq,
+        payment=row.number,
+        attempt=row.attempt,
+        due=row.due_at,
+        outcome=outcome,
+        decline=row.decline,
+        amount=Money(minor=row.amount_minor, currency=row.currency),
+    )
+
+
+def _of_event(row: Row[Any], *, creation: bool) -> Entry | None:
+    """The entry of an event; None for kinds that attempts tell better, and for the creation unless wanted."""
+    data = row.data
+    common = {"at": row.at, "seq": row.seq}
+    if row.kind == "operation" and (creation or data["do"] != "create"):
+        return OperationEntry(
+            **common, do=data["do"], actor=row.actor, comment=row.comment, arguments=data.get("arguments", {})
+        )
+    if row.kind == "status" and data["from"] is not None:
+        return _ENTRY.validate_python(common | {"type": "status", "payment": row.number} | data)
+    if row.kind == "skip":
+        return SkipEntry(**common, payment=row.number, due=data["due"], reason=data["reason"])
+    if row.kind == "refund" and data["outcome"] in ("succeeded", "failed"):
+        return RefundEntry(
+            **common,
+            payment=row.number,
+            outcome=data["outcome"],
+            reason=data.get("reason"),
+            decline=data.get("decline"),
+            amount=Money(minor=data["amount_minor"], currency=data["currency"]),
+        )
+    return None
