@@ -11,18 +11,18 @@ import logging
 import sys
 from datetime import timedelta
 
-from activities.records import RecordsActivities
-from db.engine import Database
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.billing import BillingActivities
+from activities.records import RecordsActivities
+from db.engine import Database
 from gateways.port import PaymentGateway
 from gateways.sandbox_client import SandboxGateway
 from runtime.lifecycle import mark_ready, run_service
 from runtime.search_attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
-from runtime.telemetry import configure_logging
+from runtime.telemetry import start_telemetry
 from runtime.temporal import connect, ensure_search_attributes
 from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
 from workflows.subscription import Subscription
@@ -90,7 +90,7 @@ def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
 
 def main() -> int:
     settings = Settings.load()
-    configure_logging(settings)
+    start_telemetry(settings)
     return run_service(lambda stop: serve(settings, stop), name="worker", ready_file=settings.ready_file)
 
 

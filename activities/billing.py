@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from db.engine import Database
 from temporalio import activity
 
 from activities.contracts.billing import (
@@ -22,6 +21,7 @@ from activities.contracts.billing import (
     RefundResult,
 )
 from db import attempts
+from db.engine import Database
 from domain.declines import DeclineCode
 from domain.identifiers import charge_reference, idempotency_key, refund_reference
 from domain.money import Money
@@ -73,7 +73,7 @@ class BillingActivities(BillingContract):
                 outcome="declined", decline=DeclineCode(begun.decline or DeclineCode.NEVER_ARRIVED)
             )
         elif begun.outcome == "new" and order.mode in (Mode.SEND, Mode.RESEND):
-            result = await question.send(begun.token)
+            result = await question.send(begun)
         else:
             result = await question.ask_then(begun)
         _count(result)
@@ -90,29 +90,52 @@ class BillingActivities(BillingContract):
             subscription_id=order.subscription_id,
             number=order.number,
             at=order.at,
+            resend_unsent=order.mode is Mode.SEND,
         )
         if begun.state == "settled":
             return RefundResult(outcome="settled")
-        found = await self.found(reference)
-        if not isinstance(found, Settled | Pending):
-            # One key for ever and a look-up first: a gateway that forgets keys still shows the refund it made.
-            found = await self.gateway.refund(
-                charge_id=begun.charge_gateway_id,
+        outcome = None if begun.outcome == "new" else await self.found(reference)
+        may_send = begun.outcome == "new" or (
+            order.mode is Mode.RESEND
+            and not isinstance(outcome, Settled | Pending)
+            and await attempts.claim_resend(self.db, key=key, turn=order.turn)
+        )
+        if may_send:
+            assert begun.charge_id is not None
+            assert begun.amount_minor is not None
+            assert begun.currency is not None
+            outcome = await self.gateway.refund(
+                charge_id=begun.charge_id,
                 amount=Money(minor=begun.amount_minor, currency=begun.currency),
                 reference=reference,
                 idempotency_key=key,
             )
-        if isinstance(found, Settled):
+        return await self._refunded(order, key, outcome or Unknown(hint="not found"), sent=may_send)
+
+    async def _refunded(
+        self, order: RefundInput, key: str, outcome: ChargeOutcome, *, sent: bool
+    ) -> RefundResult:
+        """Write the refund's outcome down; one that is refused waits for a person."""
+        if isinstance(outcome, Settled):
             await attempts.settle_refund(
-                self.db, key=key, gateway_id=found.gateway_id, at=order.at, reason=order.reason
+                self.db, key=key, gateway_id=outcome.gateway_id, at=order.at, reason=order.reason
             )
             return RefundResult(outcome="settled")
-        if isinstance(found, Declined):
-            await attempts.note_attempt(self.db, key=key, state="attention", hint=found.gateway_code)
-            return RefundResult(outcome="declined")
-        if isinstance(found, Pending):
-            return RefundResult(outcome="pending")
-        return RefundResult(outcome="unsent" if isinstance(found, Unavailable) else "unknown")
+        if isinstance(outcome, Declined):
+            await attempts.note_attempt(self.db, key=key, state="attention", hint=outcome.gateway_code)
+            return RefundResult(outcome="declined", resent=True)
+        if isinstance(outcome, Pending):
+            await attempts.note_attempt(self.db, key=key, state="pending", gateway_id=outcome.gateway_id)
+            return RefundResult(outcome="pending", resent=True)
+        if isinstance(outcome, Unavailable) and order.mode is Mode.SEND:
+            await attempts.note_attempt(self.db, key=key, state="unsent", hint=outcome.hint)
+            return RefundResult(outcome="unsent")
+        await attempts.note_attempt(self.db, key=key, state="unknown", hint=outcome.hint)
+        return RefundResult(
+            outcome="unknown",
+            horizon_s=int(self.gateway.capabilities.inflight_horizon.total_seconds()),
+            resent=sent or order.mode is Mode.SEND,
+        )
 
     async def found(self, reference: str) -> ChargeOutcome | None:
         """What the gateway's book shows under our reference; None: nothing, or no answer now."""
@@ -137,9 +160,12 @@ class _Question:
     key: str
     reference: str
 
-    async def send(self, token: str) -> ChargeResult:
+    async def send(self, begun: attempts.Begun) -> ChargeResult:
+        if begun.blocked is not None:
+            return await self.conclude(Declined(code=DeclineCode(begun.blocked), gateway_code="blocked"))
+        assert begun.token is not None
         outcome = await self.desk.gateway.charge(
-            token=token,
+            token=begun.token,
             amount=Money(minor=self.order.amount_minor, currency=self.order.currency),
             reference=self.reference,
             idempotency_key=self.key,
@@ -157,7 +183,7 @@ class _Question:
         if self.order.mode is Mode.RESEND and not isinstance(outcome, Pending):
             # A second run of this activity must not send a second time: the first may still be in flight.
             if await attempts.claim_resend(self.desk.db, key=self.key, turn=self.order.turn):
-                return await self.send(begun.token)
+                return await self.send(begun)
             return await self.conclude(outcome, resent=True)
         if self.order.mode is Mode.GIVE_UP:
             return await self._give_up(begun, outcome)

@@ -104,13 +104,20 @@ class InFlight(BaseModel):
 
 
 class RefundDue(BaseModel):
-    """Money that arrived after the end and goes back by itself."""
+    """Money that arrived after the end and goes back by itself.
+
+    Attributes:
+        sent_at: when it was first asked for.
+        resent_at: when the request last went out; None: it never left.
+    """
 
     number: int
     amount_minor: int
     sent_at: datetime
     next_at: datetime
+    resent_at: datetime | None = None
     asks: int = 0
+    horizon_s: int = 600
 
 
 class State(BaseModel):

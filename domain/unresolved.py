@@ -112,9 +112,21 @@ def question_mode(state: State, now: datetime) -> Mode:
     return Mode.ASK
 
 
-def refund_unresolved(state: State, now: datetime) -> None:
+def refund_unresolved(state: State, now: datetime, *, resent: bool, horizon_s: int | None) -> None:
     """The refund's outcome is not known yet: the same key again later; a refund has no retry ladder."""
     refund = state.refund
     assert refund is not None
+    refund.resent_at = now if resent else refund.resent_at
+    refund.horizon_s = horizon_s if horizon_s is not None else refund.horizon_s
     refund.next_at = now + min(_UNSENT_FIRST * (1 << min(refund.asks, _DOUBLINGS_MAX)), _PENDING_MAX)
     refund.asks += 1
+
+
+def refund_mode(state: State, now: datetime) -> Mode:
+    """A refund that may still be under way is asked about; only after the horizon it is sent again."""
+    refund = state.refund
+    assert refund is not None
+    if refund.resent_at is None:
+        return Mode.SEND
+    horizon_over = now - refund.resent_at >= timedelta(seconds=refund.horizon_s)
+    return Mode.RESEND if horizon_over else Mode.ASK

@@ -22,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.projection import changes, row_of, view_of
     from domain.subscription import State, Step, StepKind, attempted, declined, next_step, settled
     from domain.terms import agree
-    from domain.unresolved import Mode, question_mode, refund_unresolved, unresolved
+    from domain.unresolved import Mode, question_mode, refund_mode, refund_unresolved, unresolved
     from workflows import messages
     from workflows.options import MONEY, RECORD
     from workflows.subscription_operations import SubscriptionOperations
@@ -205,6 +205,8 @@ class Subscription(SubscriptionOperations):
                 number=refund.number,
                 at=refund.sent_at,
                 reason="settled_after_the_end",
+                mode=refund_mode(state, self._now()),
+                turn=refund.asks,
             ),
             summary=f"return payment {refund.number}",
             **MONEY,
@@ -213,7 +215,7 @@ class Subscription(SubscriptionOperations):
             state.refund = None
             await self._record(payment=refund.number)
         else:
-            refund_unresolved(state, self._now())
+            refund_unresolved(state, self._now(), resent=result.resent, horizon_s=result.horizon_s)
 
     async def _cancel_as_scheduled(self) -> None:
         moves = operations.cancel_now(self._current, self._now(), reason="period_ended")

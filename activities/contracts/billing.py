@@ -66,7 +66,7 @@ class ChargeResult(BaseModel):
 
 
 class RefundInput(BaseModel):
-    """Give a settled payment back, whole. `at`: when it was first asked for."""
+    """Give a settled payment back, whole. `at`: when it was first asked for; `mode`, `turn` as for a charge."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -74,12 +74,18 @@ class RefundInput(BaseModel):
     number: int
     at: datetime
     reason: str
+    mode: Mode = Mode.SEND
+    turn: int = 0
 
 
 class RefundResult(BaseModel):
+    """What became of the refund; `declined` waits for a person."""
+
     model_config = ConfigDict(frozen=True)
 
     outcome: Literal["settled", "declined", "pending", "unknown", "unsent"]
+    horizon_s: int | None = None
+    resent: bool = False
 
 
 class BillingContract:
