@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from domain.subscription import State, Status, next_step
+from domain.subscription import State, Status, StepKind, next_step
 
 
 class Row(BaseModel):
@@ -43,6 +43,11 @@ class SubscriptionView(Row):
     """The answer of every operation: the new state."""
 
     id: str
+
+
+def next_payment_at(next_kind: str | None, next_at: datetime | None) -> datetime | None:
+    """When the next charge is sent, a retry included; None while none is planned."""
+    return next_at if next_kind in (StepKind.PAYMENT, StepKind.RETRY) else None
 
 
 def row_of(state: State) -> Row:

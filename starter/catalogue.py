@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from db.reads import catalogue as reads
-
 from activities.contracts.records import AddPaymentMethod, Entry, PutCustomer, PutProduct
+from db.reads import catalogue as reads
 from domain.errors import ErrorCode, TeikiError
 from domain.free_text import require_free_text
 from domain.identifiers import require_id
@@ -65,8 +64,11 @@ class Customers(_Entries):
             ),
         )
 
-    async def list(self, *, limit: int = 50) -> list[reads.CustomerEntry]:
-        return await reads.list_customers(await self._teiki.database(), limit=limit)
+    async def list(
+        self, *, text: str | None = None, cursor: str | None = None, limit: int = 50
+    ) -> reads.CustomerPage:
+        """One page, newest first; `text` is the beginning of an id, an e-mail or a name."""
+        return await reads.list_customers(await self._teiki.database(), text=text, cursor=cursor, limit=limit)
 
 
 class Products(_Entries):
@@ -95,8 +97,9 @@ class Products(_Entries):
             ),
         )
 
-    async def list(self, *, limit: int = 50) -> list[reads.ProductEntry]:
-        return await reads.list_products(await self._teiki.database(), limit=limit)
+    async def list(self, *, cursor: str | None = None, limit: int = 50) -> reads.ProductPage:
+        """One page, newest first."""
+        return await reads.list_products(await self._teiki.database(), cursor=cursor, limit=limit)
 
 
 class PaymentMethods(_Entries):
@@ -127,5 +130,6 @@ class PaymentMethods(_Entries):
             ),
         )
 
-    async def list(self, *, customer_id: str) -> list[reads.PaymentMethodEntry]:
-        return await reads.list_payment_methods(await self._teiki.database(), customer_id=customer_id)
+    async def list(self, *, customer_id: str) -> list[reads.PaymentMethodItem]:
+        """All of a customer's."""
+        return await reads.list_payment_methods(await self._teiki.database(), customer_id)

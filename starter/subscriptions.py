@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from db.reads import subscriptions as reads
-
+from db.reads.subscription import SubscriptionDetail, show_subscription
+from db.reads.subscriptions import SubscriptionFilter, SubscriptionPage, list_subscriptions
 from domain.errors import ErrorCode, TeikiError
 from domain.identifiers import require_id, subscription_workflow_id
 from domain.money import Money
@@ -85,12 +85,14 @@ class Subscriptions:
         return Subscription(self._teiki, require_id(subscription_id, "sub"))
 
     async def list(
-        self, filter: reads.SubscriptionFilter | None = None, *, cursor: str | None = None, limit: int = 50
-    ) -> reads.SubscriptionPage:
+        self,
+        filter: SubscriptionFilter | None = None,  # noqa: A002 - the word the specification uses
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> SubscriptionPage:
         """One page, newest first; `next_cursor` asks for the next."""
-        return await reads.list_subscriptions(
-            await self._teiki.database(), filter or reads.SubscriptionFilter(), cursor=cursor, limit=limit
-        )
+        return await list_subscriptions(await self._teiki.database(), filter, cursor=cursor, limit=limit)
 
 
 class Subscription:
@@ -103,13 +105,13 @@ class Subscription:
     def __repr__(self) -> str:
         return f"Subscription({self.id!r})"
 
-    async def show(self) -> reads.SubscriptionDetail:
+    async def show(self) -> SubscriptionDetail:
         """Everything about it, from Postgres: status and why, what comes next, payments, operations.
 
         Raises:
             TeikiError: `subscription_not_found`.
         """
-        return await reads.show_subscription(await self._teiki.database(), self.id)
+        return await show_subscription(await self._teiki.database(), self.id)
 
     async def suspend(self, **by: Any) -> SubscriptionView:
         """Stop charging; allowed in `current` and `unpaid`."""

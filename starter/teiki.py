@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from db.engine import Database
 from temporalio.client import Client
 
+from db.engine import Database
 from domain.identifiers import new_id
 from runtime.settings import Settings
 from runtime.temporal import connect

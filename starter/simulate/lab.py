@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from domain.errors import ErrorCode, TeikiError
@@ -27,6 +28,7 @@ from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.embedded.processes import end, spawn, tail
 from runtime.embedded.temporal_servers import TimeSkippingServer
 from runtime.settings import Settings
+from runtime.temporal import connect
 
 _READY_SECONDS = 60.0
 
@@ -36,8 +38,8 @@ class Lab:
     """Where things are while it lasts."""
 
     environment: WorkflowEnvironment
+    client: Client
     settings: Settings
-    gateway_url: str
     http: aiohttp.ClientSession
 
 

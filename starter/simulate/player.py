@@ -32,7 +32,7 @@ class Player:
         self._lab = lab
         self._scenario = scenario
         self._now = scenario.start
-        self._teiki = Teiki(lab.environment.client, lab.settings, clock=lambda: self._now)
+        self._teiki = Teiki(lab.client, lab.settings, clock=lambda: self._now)
         self._refused: list[dict[str, Any]] = []
 
     async def play(self) -> Report:
@@ -89,7 +89,7 @@ class Player:
 
     async def _quiet(self) -> None:
         """Wait until no activity and no workflow task is under way."""
-        handle = self._lab.environment.client.get_workflow_handle(self._workflow_id)
+        handle = self._lab.client.get_workflow_handle(self._workflow_id)
         deadline = asyncio.get_running_loop().time() + _SETTLE_SECONDS_MAX
         quiet = 0
         while quiet < 2:
@@ -158,7 +158,7 @@ class Player:
 
     async def _clear_away(self) -> None:
         """The server's clock is one for all: what goes on would slow the next scenario down."""
-        handle = self._lab.environment.client.get_workflow_handle(self._workflow_id)
+        handle = self._lab.client.get_workflow_handle(self._workflow_id)
         if (await handle.describe()).close_time is None:
             await handle.terminate("the scenario is over")
 

@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from db.reads import subscriptions as reads
 from pydantic import BaseModel
 from rich.table import Table
 
+from db.reads.ledger import settled_totals
+from db.reads.timeline import timeline
 from domain.billing_calendar import parse_zone
 from domain.errors import TeikiError
 from domain.money import Money
+from domain.projection import next_payment_at
 from starter.simulate.scenario import Event, Scenario
 
 if TYPE_CHECKING:
@@ -55,15 +57,14 @@ async def report(
     database = await teiki.database()
     detail = await subscription.show()
     zone = parse_zone(detail.zone)
-    entries = [
-        entry.model_dump(exclude_none=True) for entry in await reads.timeline(database, subscription.id)
-    ]
+    happened = await timeline(database, subscription.id)
+    entries = [entry.model_dump(by_alias=True, exclude_none=True) for entry in happened]
     # A refused event changed nothing, so it stands behind whatever else happened at its instant.
     merged = sorted([*entries, *refused], key=lambda entry: _rounded(entry["at"]))
     final = {
         "status": detail.status.value,
         "charges": detail.charges,
-        "next_payment_at": _shown(detail.next_payment_at, zone),
+        "next_payment_at": _shown(next_payment_at(detail.next_kind, detail.next_at), zone),
         "cancel_at": _shown(detail.cancel_at, zone),
     }
     return Report(
@@ -72,7 +73,7 @@ async def report(
         final=final,
         ledger={
             "gateway_settled": gateway_settled,
-            "database_settled": await reads.settled_of(database, subscription.id),
+            "database_settled": await settled_totals(database, subscription_id=subscription.id),
         },
     )
 
