@@ -218,12 +218,13 @@ class _Question:
     async def conclude(self, outcome: ChargeOutcome, *, resent: bool = False) -> ChargeResult:
         """Write the outcome down, all of it in one transaction, and tell the workflow."""
         db, order = self.desk.db, self.order
+        at = order.learned_at or order.at
         if isinstance(outcome, Settled):
             await attempts.settle_attempt(
                 db,
                 key=self.key,
                 gateway_id=outcome.gateway_id,
-                at=order.at,
+                at=at,
                 row=order.row,
                 moves=order.moves,
                 idempotency_check_failed=outcome.idempotency_check_failed,
@@ -236,7 +237,7 @@ class _Question:
                 decline=outcome.code.value,
                 gateway_code=outcome.gateway_code,
                 gateway_id=outcome.gateway_id,
-                at=order.at,
+                at=at,
             )
             return ChargeResult(outcome="declined", decline=outcome.code)
         if isinstance(outcome, Pending):

@@ -158,7 +158,7 @@ class Subscription(SubscriptionOperations):
                 currency=state.terms.currency,
                 row=changes(self._row, row_of(paid)),
                 **({"moves": moves} if moves else {}),
-                **({"mode": mode, "turn": flight.asks} if mode is not Mode.SEND else {}),
+                **({} if mode is Mode.SEND else {"mode": mode, "turn": flight.asks, "learned_at": now}),
             ),
             activity_id=f"charge-{payment.number}-{payment.attempts + 1}-{flight.asks}",
             summary=f"payment {payment.number}, attempt {payment.attempts + 1}",

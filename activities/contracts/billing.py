@@ -28,6 +28,7 @@ class ChargeInput(BaseModel):
         amount_minor: minor units of `currency`.
         row: the subscription's columns after success, as JSON values: only those that change.
         moves: the changes of status that success brings.
+        learned_at: the instant of this question, when it is not the sending itself: what history dates by.
         turn: which question about this attempt this is; a re-send is claimed under it, once.
     """
 
@@ -43,6 +44,7 @@ class ChargeInput(BaseModel):
     row: dict[str, Any]
     mode: Mode = Mode.SEND
     turn: int = 0
+    learned_at: datetime | None = None
     moves: list[Transition] = Field(default_factory=list)
 
 

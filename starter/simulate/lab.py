@@ -85,9 +85,9 @@ async def laboratory() -> AsyncIterator[Lab]:
                 "temporal_address": address,
             }
         )
-        yield Lab(
-            environment=environment, settings=with_database, gateway_url=settings.gateway_url, http=http
-        )
+        # The environment's own client lets time run while it waits for a result; ours must not.
+        client = await connect(with_database)
+        yield Lab(environment=environment, client=client, settings=with_database, http=http)
 
 
 def _gateway(port: int) -> list[str]:
