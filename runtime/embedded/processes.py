@@ -1,7 +1,7 @@
 """Starting, knowing again and ending the processes of the embedded stack.
 
-A process is known by its id *and* its start time: ids are reused, so an id alone never proves that a process is
-ours, and nothing is signalled without that proof.
+A process is known by its id *and* its start time: ids are reused, so an id alone never proves that a
+process is ours, and nothing is signalled without that proof.
 """
 
 from __future__ import annotations
@@ -78,7 +78,16 @@ def leashed(
 ) -> list[str]:
     """The command line that runs `command` tied to the life of this process."""
     as_user = "-" if user is None else f"{user[0]}:{user[1]}"
-    return [sys.executable, "-I", "-S", str(LEASH), str(int(death_signal)), str(os.getpid()), as_user, *command]
+    return [
+        sys.executable,
+        "-I",
+        "-S",
+        str(LEASH),
+        str(int(death_signal)),
+        str(os.getpid()),
+        as_user,
+        *command,
+    ]
 
 
 async def spawn(
@@ -89,7 +98,9 @@ async def spawn(
     death_signal: signal.Signals = signal.SIGTERM,
     user: tuple[int, int] | None = None,
 ) -> asyncio.subprocess.Process:
-    """Starts a process in its own session (a Ctrl-C in our terminal is ours to pass on), output appended to `log`."""
+    """Starts a process in its own session (a Ctrl-C in our terminal is ours to pass on), output
+    appended to `log`.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -106,7 +117,10 @@ async def spawn(
 
 
 async def end(
-    process: asyncio.subprocess.Process, *, with_signal: signal.Signals = signal.SIGTERM, patience_seconds: float = 10
+    process: asyncio.subprocess.Process,
+    *,
+    with_signal: signal.Signals = signal.SIGTERM,
+    patience_seconds: float = 10,
 ) -> int:
     """Asks a child of ours to stop, insists after `patience_seconds`, and answers its exit status."""
     if process.returncode is None:
@@ -120,8 +134,12 @@ async def end(
     return await process.wait()
 
 
-async def end_stranded(process: psutil.Process, *, with_signal: signal.Signals, patience_seconds: float = 10) -> None:
-    """Ends a process of an earlier run of ours, which is not our child; the caller has proved that it is ours."""
+async def end_stranded(
+    process: psutil.Process, *, with_signal: signal.Signals, patience_seconds: float = 10
+) -> None:
+    """Ends a process of an earlier run of ours, which is not our child; the caller has proved that it
+    is ours.
+    """
     with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(with_signal)
         deadline = asyncio.get_running_loop().time() + patience_seconds

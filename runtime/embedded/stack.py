@@ -1,10 +1,12 @@
 """The embedded stack of `teiki up`: everything a Teiki needs, in one terminal.
 
-Postgres → Temporal with its Web UI → migrations → sandbox gateway → codec server → worker, each a supervised child.
-Data stays in the state directory and survives Ctrl-C, restarts and crashes. Ports are the usual ones when free,
-the last run's or any free ones otherwise; `stack.json` tells them to `teiki …` in other terminals.
+Postgres → Temporal with its Web UI → migrations → sandbox gateway → codec server → worker, each a
+supervised child. Data stays in the state directory and survives Ctrl-C, restarts and crashes. Ports are the
+usual ones when free, the last run's or any free ones otherwise; `stack.json` tells them to `teiki …` in
+other terminals.
 
-`runtime` imports neither `db` nor `gateways` nor the worker: they are command lines in a table, `teiki_services`.
+`runtime` imports neither `db` nor `gateways` nor the worker: they are command lines in a table,
+`teiki_services`.
 """
 
 from __future__ import annotations
@@ -193,7 +195,9 @@ class EmbeddedStack:
         try:
             await self._state.clean_up_after_crash(self._say)
             await self._start()
-        except BaseException:  # also a Ctrl-C while starting: whatever runs is stopped, then it goes on its way
+        except (
+            BaseException
+        ):  # also a Ctrl-C while starting: whatever runs is stopped, then it goes on its way
             await self._stop()
             raise
         return self
@@ -266,14 +270,17 @@ async def run_stack(settings: Settings, stop: asyncio.Event, *, console: Console
     """`teiki up`: starts the stack, prints where everything is, and keeps it running until `stop` is set.
 
     Raises:
-        TeikiError: what did not start and the last lines of its log; everything started before is stopped again.
+        TeikiError: what did not start and the last lines of its log; everything started before is stopped
+        again.
     """
     out = console or Console(stderr=True)
     started = time.monotonic()
     out.print(f"Starting Teiki in [bold]{settings.state_dir}[/bold] …")
     async with EmbeddedStack(settings.state_dir, say=lambda line: out.print(f"[dim]•[/dim] {line}")) as stack:
         out.print(summary(stack.plan))
-        out.print(f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C stops everything; the data stays.\n")
+        out.print(
+            f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C stops everything; the data stays.\n"
+        )
         out.print("In another terminal, try:  [bold]teiki subscription create --help[/bold]")
         await stop.wait()
         out.print("Stopping …")

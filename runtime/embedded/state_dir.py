@@ -1,13 +1,14 @@
-"""The state directory of an embedded stack (`.teiki`): who holds it, its secrets, and what a crash left behind.
+"""The state directory of an embedded stack (`.teiki`): who holds it, its secrets, and what a crash left
+behind.
 
-    lock             held (flock) while a stack runs; the kernel lets go of it when the holder dies
-    pids.json        our process and its children, each with its start time
-    keys             the payload encryption key, made once (0600)
-    postgres.password
-    ports.json       the ports of the last run, tried first in the next
-    stack.json       settings for other terminals, only while a stack runs (0600)
-    temporal.toml    the same for Temporal's own tools
-    postgres/ temporal.db logs/ run/
+lock             held (flock) while a stack runs; the kernel lets go of it when the holder dies
+pids.json        our process and its children, each with its start time
+keys             the payload encryption key, made once (0600)
+postgres.password
+ports.json       the ports of the last run, tried first in the next
+stack.json       settings for other terminals, only while a stack runs (0600)
+temporal.toml    the same for Temporal's own tools
+postgres/ temporal.db logs/ run/
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ class StateDir:
         Raises:
             TeikiError: `engine_unavailable` when a stack runs here already.
         """
-        # Others may pass through (as root, Postgres runs as another user), nobody may list; secrets are 0600 inside.
+        # Others may pass through (as root, Postgres runs as another user), nobody may list; secrets are
+        # 0600 inside.
         self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
         (self.path / "run").mkdir(mode=0o700, exist_ok=True)
         self.logs.mkdir(mode=0o700, exist_ok=True)

@@ -1,8 +1,8 @@
 """Keeps a few processes running: in order, healthy, restarted, and stopped in reverse.
 
-Knows nothing about what it runs: services are records (`ServiceSpec`). A service that ends by itself is started
-again with growing pauses, and that is said aloud; a one-shot (migrations) must end with status 0 before the next
-service starts.
+Knows nothing about what it runs: services are records (`ServiceSpec`). A service that ends by itself is
+started again with growing pauses, and that is said aloud; a one-shot (migrations) must end with status 0
+before the next service starts.
 """
 
 from __future__ import annotations
@@ -179,7 +179,9 @@ class Supervisor:
 
     def _failed(self, spec: ServiceSpec, what: str) -> TeikiError:
         log = self.log_of(spec.name)
-        return TeikiError(spec.error_code, f"{spec.name} {what}:\n{tail(log)}", service=spec.name, log=str(log))
+        return TeikiError(
+            spec.error_code, f"{spec.name} {what}:\n{tail(log)}", service=spec.name, log=str(log)
+        )
 
     def _forget(self, spec: ServiceSpec) -> None:
         self._running.pop(spec.name, None)
@@ -192,4 +194,3 @@ class Supervisor:
             if process.returncode is None and (identity := identify(name, process.pid)) is not None
         ]
         self._changed([*self._adopted, *alive])
-

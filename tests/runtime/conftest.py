@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from runtime.codec import KeyRing
 from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.embedded.temporal_servers import DevServer, TimeSkippingServer
@@ -11,7 +12,9 @@ from runtime.embedded.temporal_servers import DevServer, TimeSkippingServer
 @pytest.fixture(scope="session", autouse=True)
 def _no_outside_configuration():
     """A developer's own TEIKI_* or Temporal profile must not reach a test."""
-    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("TEIKI_", "TEMPORAL_"))}
+    kept = {
+        name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("TEIKI_", "TEMPORAL_"))
+    }
     yield
     os.environ.update(kept)
 

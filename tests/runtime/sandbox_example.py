@@ -5,8 +5,9 @@ from datetime import timedelta
 from temporalio import activity, workflow
 
 with workflow.unsafe.imports_passed_through():
-    from domain.money import Money
     from pydantic import BaseModel
+
+    from domain.money import Money
 
 
 class Greeting(BaseModel):
@@ -26,7 +27,10 @@ class Demo:
         await workflow.sleep(timedelta(days=30), summary=f"wait for {greeting.name}")
         if greeting.name == "fail":
             await workflow.execute_activity(
-                fail, greeting, start_to_close_timeout=timedelta(seconds=5), retry_policy=workflow_retry_once()
+                fail,
+                greeting,
+                start_to_close_timeout=timedelta(seconds=5),
+                retry_policy=workflow_retry_once(),
             )
         return greeting
 

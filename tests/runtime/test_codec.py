@@ -5,12 +5,13 @@ import hashlib
 import json
 
 import pytest
-from domain.errors import ErrorCode, TeikiError
 from hypothesis import given
 from hypothesis import strategies as st
+from temporalio.api.common.v1 import Payload
+
+from domain.errors import ErrorCode, TeikiError
 from runtime.codec import ENCODING, KeyRing, PayloadUndecodable, TeikiCodec, new_key, pack, unpack
 from runtime.codec_dictionary import CURRENT, DICTIONARIES
-from temporalio.api.common.v1 import Payload
 
 KEY_1, KEY_2 = (bytes([number]) * 32 for number in (1, 2))
 
@@ -25,7 +26,9 @@ CHARGE = {
 
 
 def json_payload(value: object) -> Payload:
-    return Payload(metadata={"encoding": b"json/plain"}, data=json.dumps(value, separators=(",", ":")).encode())
+    return Payload(
+        metadata={"encoding": b"json/plain"}, data=json.dumps(value, separators=(",", ":")).encode()
+    )
 
 
 def ring(*keys: tuple[str, bytes]) -> KeyRing:
@@ -33,7 +36,9 @@ def ring(*keys: tuple[str, bytes]) -> KeyRing:
 
 
 payloads = st.one_of(
-    st.builds(lambda data: Payload(metadata={"encoding": b"json/plain"}, data=data), st.binary(max_size=9000)),
+    st.builds(
+        lambda data: Payload(metadata={"encoding": b"json/plain"}, data=data), st.binary(max_size=9000)
+    ),
     st.builds(lambda: Payload(metadata={"encoding": b"binary/null"})),
     st.builds(
         lambda metadata, data: Payload(metadata=metadata, data=data),
@@ -43,7 +48,8 @@ payloads = st.one_of(
     st.builds(
         json_payload,
         st.recursive(
-            st.none() | st.integers() | st.text(max_size=40), lambda item: st.lists(item) | st.dictionaries(st.text(), item)
+            st.none() | st.integers() | st.text(max_size=40),
+            lambda item: st.lists(item) | st.dictionaries(st.text(), item),
         ),
     ),
 )
@@ -102,7 +108,9 @@ class TestKeys:
         [encoded] = await TeikiCodec(ring()).encode([json_payload(CHARGE)])
         for length in range(len(encoded.data)):
             with pytest.raises(PayloadUndecodable):
-                await TeikiCodec(ring()).decode([Payload(metadata=encoded.metadata, data=encoded.data[:length])])
+                await TeikiCodec(ring()).decode(
+                    [Payload(metadata=encoded.metadata, data=encoded.data[:length])]
+                )
 
     def test_the_settings_form_is_parsed_with_commas_or_lines(self):
         one, two = new_key("k1"), new_key("2026-11")
@@ -115,7 +123,15 @@ class TestKeys:
 
     @pytest.mark.parametrize(
         "text",
-        ["", "k1", "k1:", "k1:not base64!", "k1:c2hvcnQ=", "much-too-long-an-id:" + "A" * 43 + "=", ":" + "A" * 43 + "="],
+        [
+            "",
+            "k1",
+            "k1:",
+            "k1:not base64!",
+            "k1:c2hvcnQ=",
+            "much-too-long-an-id:" + "A" * 43 + "=",
+            ":" + "A" * 43 + "=",
+        ],
     )
     def test_bad_keys_are_refused_without_showing_them(self, text):
         with pytest.raises(TeikiError) as refused:
@@ -158,7 +174,9 @@ class TestDictionaries:
     def test_published_dictionaries_never_change(self):
         # Payloads live as long as their histories: to improve, add the next number; never edit one.
         published = {1: "3b05805d16f67904"}
-        assert {number: hashlib.sha256(text).hexdigest()[:16] for number, text in DICTIONARIES.items()} == published
+        assert {
+            number: hashlib.sha256(text).hexdigest()[:16] for number, text in DICTIONARIES.items()
+        } == published
 
     def test_a_payload_of_dictionary_1_decodes_for_ever(self):
         packed = base64.b64decode("EcPlDANDLxeLKGfjQJMwgwgjX0tkZ5njc5ahoa4xaoQT6SodXEkewym1AA==")

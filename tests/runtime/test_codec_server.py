@@ -10,11 +10,12 @@ import sys
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from domain.errors import TeikiError
 from google.protobuf import json_format
+from temporalio.api.common.v1 import Payload, Payloads
+
+from domain.errors import TeikiError
 from runtime.codec import TeikiCodec, new_key
 from runtime.codec_server import check_exposure, codec_app
-from temporalio.api.common.v1 import Payload, Payloads
 
 UI = "http://127.0.0.1:8233"
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'{"payment":7}')
@@ -67,7 +68,9 @@ async def test_the_browsers_preflight_is_answered_exactly(client):
     assert {"x-namespace", "content-type", "authorization"} <= set(allowed)
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:8233", "https://127.0.0.1:8233", "http://evil.example", "null"])
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:8233", "https://127.0.0.1:8233", "http://evil.example", "null"]
+)
 async def test_a_page_of_another_origin_gets_nothing(client, keys, origin):
     answer = await client.post("/decode", json=body(await encrypted(keys)), headers={"Origin": origin})
     assert answer.status == 403
@@ -93,7 +96,9 @@ async def test_with_a_token_only_its_bearer_reads(keys):
     async with TestClient(TestServer(codec_app(keys, origins=[UI], token="opensesame"))) as client:
         payload = body(await encrypted(keys))
         assert (await client.post("/decode", json=payload)).status == 401
-        assert (await client.post("/decode", json=payload, headers={"Authorization": "Bearer no"})).status == 401
+        assert (
+            await client.post("/decode", json=payload, headers={"Authorization": "Bearer no"})
+        ).status == 401
         good = {"Authorization": "Bearer opensesame"}
         assert (await client.post("/decode", json=payload, headers=good)).status == 200
         assert (await client.get("/health")).status == 200

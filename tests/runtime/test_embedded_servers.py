@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+
 from domain.errors import ErrorCode, TeikiError
 from runtime.embedded.ports import free_ports, is_free, prefer
 from runtime.embedded.postgres import EmbeddedPostgres, end_leftovers
@@ -51,7 +52,9 @@ class TestPostgres:
 
     async def test_a_wrong_password_does_not_get_in(self, postgres):
         with pytest.raises(psycopg.OperationalError, match="password"):
-            await psycopg.AsyncConnection.connect(f"postgresql://teiki:guess@127.0.0.1:{postgres.port}/postgres")
+            await psycopg.AsyncConnection.connect(
+                f"postgresql://teiki:guess@127.0.0.1:{postgres.port}/postgres"
+            )
 
     async def test_the_public_address_has_no_password(self, postgres):
         assert postgres.public_url("teiki") == f"postgresql://teiki@127.0.0.1:{postgres.port}/teiki"

@@ -33,7 +33,10 @@ SERVICE = textwrap.dedent(
 
 def start(ready, mode):
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVICE, str(ready), mode], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SERVICE, str(ready), mode],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 20
     while mode != "refuse" and not ready.exists():
@@ -69,10 +72,6 @@ def test_a_refusal_is_one_sentence_and_status_1(tmp_path):
 
 
 def test_a_command_hands_back_its_result():
-    script = (
-        "from runtime.lifecycle import run_cli\n"
-        "async def main(): return 42\n"
-        "print(run_cli(main()))"
-    )
+    script = "from runtime.lifecycle import run_cli\nasync def main(): return 42\nprint(run_cli(main()))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stdout) == (0, "42\n")

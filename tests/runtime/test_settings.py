@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from domain.errors import ErrorCode, TeikiError
 from runtime.codec import new_key
 from runtime.settings import Settings

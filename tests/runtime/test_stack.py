@@ -1,4 +1,6 @@
-"""The embedded stack, with small stand-ins for Teiki's own services: started in order, watched, cleaned up."""
+"""The embedded stack, with small stand-ins for Teiki's own services: started in order, watched,
+cleaned up.
+"""
 
 import asyncio
 import json
@@ -16,8 +18,9 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from domain.errors import ErrorCode, TeikiError
 from rich.console import Console
+
+from domain.errors import ErrorCode, TeikiError
 from runtime.embedded.stack import USUAL_PORTS, EmbeddedStack, choose_ports, summary, teiki_services
 from runtime.embedded.supervisor import ServiceSpec, Supervisor, file_ready
 from runtime.settings import Settings
@@ -45,7 +48,10 @@ def stand_ins(plan):
         ),
         codec,
         ServiceSpec(
-            name="worker", command=[sys.executable, "-c", SERVER, str(ready)], before_start=forget, ready=serves
+            name="worker",
+            command=[sys.executable, "-c", SERVER, str(ready)],
+            before_start=forget,
+            ready=serves,
         ),
     ]
 
@@ -125,7 +131,9 @@ UP = textwrap.dedent(
 
 async def test_after_a_kill_the_next_stack_cleans_up_only_what_is_ours(home):
     state_dir = home / ".teiki"
-    with subprocess.Popen([sys.executable, "-c", UP, str(state_dir)], stdout=subprocess.PIPE, text=True) as first:
+    with subprocess.Popen(
+        [sys.executable, "-c", UP, str(state_dir)], stdout=subprocess.PIPE, text=True
+    ) as first:
         assert first.stdout.readline() == "up\n"
         first.kill()
     # The kernel ends our children with us; where it cannot, pids.json remembers them. Both at once here:
@@ -135,7 +143,11 @@ async def test_after_a_kill_the_next_stack_cleans_up_only_what_is_ours(home):
         recorded = json.loads((state_dir / "pids.json").read_text())
         recorded["children"] += [
             {"name": "worker", "pid": orphan.pid, "started": psutil.Process(orphan.pid).create_time()},
-            {"name": "gateway", "pid": stranger.pid, "started": psutil.Process(stranger.pid).create_time() - 100},
+            {
+                "name": "gateway",
+                "pid": stranger.pid,
+                "started": psutil.Process(stranger.pid).create_time() - 100,
+            },
         ]
         (state_dir / "pids.json").write_text(json.dumps(recorded))
         said = []

@@ -8,6 +8,7 @@ import sys
 import textwrap
 
 import pytest
+
 from runtime.telemetry import RedactingFilter, configure_logging, redact
 
 CARD = "4" + "1" * 15  # built, so that no file carries a card number
@@ -43,11 +44,17 @@ class TestRedaction:
 
     def test_messages_arguments_and_extra_fields_are_redacted(self, lines):
         logging.getLogger("shop").warning(
-            "from %s", "a@b.example", extra={"note": f"pan {CARD}", "facts": {"mail": "c@d.example"}, "number": int(CARD)}
+            "from %s",
+            "a@b.example",
+            extra={"note": f"pan {CARD}", "facts": {"mail": "c@d.example"}, "number": int(CARD)},
         )
         [line] = lines()
         assert line["message"] == "from [e-mail]"
-        assert (line["note"], line["facts"], line["number"]) == ("pan [number]", {"mail": "[e-mail]"}, "[number]")
+        assert (line["note"], line["facts"], line["number"]) == (
+            "pan [number]",
+            {"mail": "[e-mail]"},
+            "[number]",
+        )
         assert (line["level"], line["logger"]) == ("WARNING", "shop")
 
     def test_tracebacks_are_redacted(self, lines):
@@ -77,11 +84,15 @@ class TestRedaction:
 
     def test_configuring_twice_does_not_double_the_lines(self, lines):
         configure_logging("INFO", "json", stream=io.StringIO())
-        assert len([handler for handler in logging.getLogger().handlers if handler.get_name() == "teiki"]) == 1
+        assert (
+            len([handler for handler in logging.getLogger().handlers if handler.get_name() == "teiki"]) == 1
+        )
 
 
 def test_a_process_serves_business_metrics_and_prints_nothing_on_stdout():
-    """In a process of its own: a runtime belongs to a process, and the core prints to stdout unless forwarded."""
+    """In a process of its own: a runtime belongs to a process, and the core prints to stdout unless
+    forwarded.
+    """
     script = textwrap.dedent(
         """
         import asyncio, urllib.request

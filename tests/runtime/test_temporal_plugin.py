@@ -5,6 +5,10 @@ import uuid
 from pathlib import Path
 
 import pytest
+from temporalio.client import WorkflowFailureError, WorkflowHistory
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.worker import Replayer, Worker
+
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
 from runtime.codec import ENCODING, KeyRing, new_key
@@ -12,13 +16,10 @@ from runtime.embedded.ports import free_ports
 from runtime.search_attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
 from runtime.temporal import connect, ensure_search_attributes, teiki_plugin
-from temporalio.client import WorkflowFailureError, WorkflowHistory
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
-from temporalio.worker import Replayer, Worker
 
 sys.path.insert(0, str(Path(__file__).parent))  # the sandbox imports workflow modules again, by name
-import impure_example  # noqa: E402
-import sandbox_example  # noqa: E402
+import impure_example
+import sandbox_example
 
 Greeting = sandbox_example.Greeting
 
@@ -96,7 +97,9 @@ async def test_an_attribute_of_another_type_is_refused(dev_server, keys):
 async def test_the_time_skipping_server_takes_the_attributes_too(time_skipping):
     client = time_skipping.client
     queue = f"attributes-{uuid.uuid4()}"
-    attributes = TypedSearchAttributes([SearchAttributePair(SearchAttributeKey.for_keyword("TeikiStatus"), "current")])
+    attributes = TypedSearchAttributes(
+        [SearchAttributePair(SearchAttributeKey.for_keyword("TeikiStatus"), "current")]
+    )
     async with Worker(client, task_queue=queue, workflows=[sandbox_example.Demo]):
         await client.execute_workflow(
             sandbox_example.Demo.run,
@@ -132,7 +135,9 @@ def test_without_keys_nothing_is_encoded():
     assert plugin.data_converter.payload_codec is None
 
 
-async def test_workflows_in_a_package_may_share_modules_they_pass_through(time_skipping, tmp_path, monkeypatch):
+async def test_workflows_in_a_package_may_share_modules_they_pass_through(
+    time_skipping, tmp_path, monkeypatch
+):
     package = tmp_path / "demo_workflows"
     package.mkdir()
     (package / "__init__.py").write_text("")
