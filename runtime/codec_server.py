@@ -21,11 +21,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from google.protobuf import json_format
-from temporalio.api.common.v1 import Payloads
+from temporalio.api.common.v1 import Payload, Payloads
 
 from domain.errors import ErrorCode, TeikiError
-from runtime.codec import KeyRing, PayloadUndecodable, TeikiCodec
+from runtime.codec import KeyRing, PayloadUndecodableError, TeikiCodec
 from runtime.lifecycle import mark_ready, run_service
 from runtime.settings import Settings
 from runtime.telemetry import configure_logging
@@ -37,16 +38,19 @@ _ALLOWED_HEADERS: Final = "authorization, content-type, x-namespace"
 
 _logger = logging.getLogger(__name__)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 def codec_app(keys: KeyRing, *, origins: Sequence[str], token: str | None = None) -> web.Application:
-    """The two routes and `/health`; `origins` as browsers send them (scheme, host, port, no slash at
-    the end).
-    """
+    """The routes and `/health`; `origins` as browsers send them: scheme, host, port, no slash at the end."""
     codec = TeikiCodec(keys)
-    allowed = frozenset(origins)
+    middlewares = [_cors(frozenset(origins)), *([_bearer(token)] if token is not None else [])]
+    app = web.Application(middlewares=middlewares, client_max_size=_MAX_BODY_BYTES)
+    app.router.add_post("/decode", _translate(codec.decode))
+    app.router.add_post("/encode", _translate(codec.encode))
+    app.router.add_get("/health", _health)
+    return app
 
+
+def _cors(allowed: frozenset[str]) -> Middleware:
     @web.middleware
     async def cors(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin")
@@ -70,37 +74,39 @@ def codec_app(keys: KeyRing, *, origins: Sequence[str], token: str | None = None
         response.headers["Cache-Control"] = "no-store"
         return response
 
+    return cors
+
+
+def _bearer(token: str) -> Middleware:
     @web.middleware
     async def bearer(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if token is not None and request.path != "/health" and request.method != "OPTIONS":
+        if request.path != "/health" and request.method != "OPTIONS":
             given = request.headers.get("Authorization", "").encode()
             if not hmac.compare_digest(given, f"Bearer {token}".encode()):
                 return web.json_response({"error": "a bearer token is needed"}, status=401)
         return await handler(request)
 
-    def route(decode: bool) -> Handler:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            try:
-                payloads = json_format.Parse(await request.text(), Payloads())
-            except (json_format.ParseError, UnicodeDecodeError):
-                return web.json_response({"error": "the body is not Temporal's Payloads as JSON"}, status=400)
-            try:
-                answer = await (codec.decode if decode else codec.encode)(payloads.payloads)
-            except PayloadUndecodable as error:
-                return web.json_response(error.as_json(), status=422)
-            text = json_format.MessageToJson(Payloads(payloads=answer), indent=None)
-            return web.Response(text=text, content_type="application/json")
+    return bearer
 
-        return handle
 
-    async def health(_: web.Request) -> web.StreamResponse:
-        return web.json_response({"status": "ok"})
+def _translate(translate: Callable[[Sequence[Payload]], Awaitable[list[Payload]]]) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            payloads = json_format.Parse(await request.text(), Payloads())
+        except (json_format.ParseError, UnicodeDecodeError):
+            return web.json_response({"error": "the body is not Temporal's Payloads as JSON"}, status=400)
+        try:
+            answer = await translate(payloads.payloads)
+        except PayloadUndecodableError as error:
+            return web.json_response(error.as_json(), status=422)
+        text = json_format.MessageToJson(Payloads(payloads=answer), indent=None)
+        return web.Response(text=text, content_type="application/json")
 
-    app = web.Application(middlewares=[cors, bearer], client_max_size=_MAX_BODY_BYTES)
-    app.router.add_post("/decode", route(decode=True))
-    app.router.add_post("/encode", route(decode=False))
-    app.router.add_get("/health", health)
-    return app
+    return handle
+
+
+async def _health(_: web.Request) -> web.StreamResponse:
+    return web.json_response({"status": "ok"})
 
 
 async def serve(
@@ -113,8 +119,7 @@ async def serve(
         site = web.TCPSite(runner, host, port)
         await site.start()
         if port == 0:
-            print(json.dumps({"port": runner.addresses[0][1]}), flush=True)  # noqa: T201 - the starter's
-            answer
+            print(json.dumps({"port": runner.addresses[0][1]}), flush=True)  # noqa: T201 - for who started us
         mark_ready(settings.ready_file)
         await stop.wait()
     finally:
@@ -142,8 +147,8 @@ def check_exposure(host: str, *, allow_remote: bool, token: str | None, no_token
     if token is None and not no_token:
         raise TeikiError(
             ErrorCode.SETTINGS_INVALID,
-            "A codec server that others can reach needs a token: set TEIKI_CODEC_SERVER_TOKEN (or say --no-token "
-            "when something in front of it decides who reaches it).",
+            "A codec server that others can reach needs a token: set TEIKI_CODEC_SERVER_TOKEN "
+            "(or say --no-token when something in front of it decides who reaches it).",
             host=host,
         )
 

@@ -67,7 +67,7 @@ def program(name: str) -> Path:
     if found is None:
         raise TeikiError(
             ErrorCode.ENGINE_UNAVAILABLE,
-            f"The program {name} is not installed; install teiki with its embedded servers (teiki[embedded]).",
+            f"The program {name} is not installed; install teiki with its servers: teiki[embedded].",
             program=name,
         )
     return Path(found)

@@ -94,7 +94,7 @@ class StateDir:
             who = f" (process {holder.stack.pid})" if holder else ""
             raise TeikiError(
                 ErrorCode.ENGINE_UNAVAILABLE,
-                f"A stack is already running in {self.path}{who}; stop it first, or use another TEIKI_STATE_DIR.",
+                f"A stack is already running in {self.path}{who}; stop it, or use another TEIKI_STATE_DIR.",
                 state_dir=str(self.path),
             ) from error
         self._lock = lock
