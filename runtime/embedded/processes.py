@@ -111,6 +111,7 @@ async def spawn(
             stderr=descriptor,
             env=None if env is None else dict(env),
             start_new_session=True,
+            umask=0o077,  # databases and files of ours are for their owner only
         )
     finally:
         os.close(descriptor)
