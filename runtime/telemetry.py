@@ -5,7 +5,9 @@ Temporal's Rust core would print to stdout on its own; here it is forwarded into
 Every record passes a filter that removes e-mail addresses and anything that looks like a card number, in
 the message, the arguments, the extra fields and the traceback: codes and ids only (quality.md, "Security").
 
-Business metrics use Temporal's metric meter, so that they appear beside the SDK's own at the same address.
+Business metrics (`teiki_charges_total{outcome,decline}`, `teiki_unknown_outcomes_total`,
+`teiki_suspensions_total{reason}`) are counted by activities and workflows on Temporal's metric meter, so that they
+appear beside the SDK's own at the same address.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from pythonjsonlogger.json import JsonFormatter
-from temporalio.common import MetricMeter
 from temporalio.runtime import (
     LogForwardingConfig,
     LoggingConfig,
@@ -154,30 +155,3 @@ def telemetry_config(log_level: str = "WARNING", metrics_address: str | None = N
             else None
         ),
     )
-
-
-class BusinessMetrics:
-    """Counters of what matters to the business, on the meter of an activity (or of the runtime).
-
-    At the Prometheus endpoint they read `teiki_charges_total{outcome}`, `teiki_unknown_outcomes_total` and
-    `teiki_suspensions_total{reason}`. Labels are codes from small, closed sets; never ids.
-    """
-
-    def __init__(self, meter: MetricMeter) -> None:
-        self._charges = meter.create_counter("teiki_charges", "Charge attempts by outcome")
-        self._unknown = meter.create_counter(
-            "teiki_unknown_outcomes", "Attempts whose outcome was not known at once"
-        )
-        self._suspensions = meter.create_counter("teiki_suspensions", "Subscriptions suspended, by reason")
-
-    def charge(self, outcome: str) -> None:
-        """One attempt ended: `succeeded`, `failed` or `pending`."""
-        self._charges.add(1, {"outcome": outcome})
-
-    def unknown_outcome(self) -> None:
-        """One attempt was sent and its outcome is not known."""
-        self._unknown.add(1)
-
-    def suspension(self, reason: str) -> None:
-        """One subscription was suspended."""
-        self._suspensions.add(1, {"reason": reason})
