@@ -70,9 +70,12 @@ class Money(BaseModel):
             )
         if abs(minor) > MINOR_MAX:
             raise TeikiError(
-                ErrorCode.INVALID_MONEY, "The amount is larger than any accepted one.", minor=str(minor)
+                # Not the number itself: Python refuses to print one of more than 4,300 digits.
+                ErrorCode.INVALID_MONEY,
+                "The amount is larger than any accepted one.",
+                minor_max=MINOR_MAX,
             )
-        if currency not in DECIMALS:
+        if not isinstance(currency, str) or currency not in DECIMALS:
             raise TeikiError(
                 ErrorCode.INVALID_CURRENCY,
                 "The currency is not an ISO 4217 code in capitals.",
