@@ -191,6 +191,8 @@ def _amounts(spec: SubscriptionSpec) -> tuple[Money, int | None]:
         )
     if charges is None:
         charges = -(-total.minor // amount.minor)
+        if charges > CHARGES_MAX:
+            raise _bad_total(f"That is more than {CHARGES_MAX} charges.", total_charges=charges)
     elif spec.amount is not None and charges != -(-total.minor // amount.minor):
         raise _bad_total(
             "The amount, the number of charges and the total do not agree.",
