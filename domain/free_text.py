@@ -12,7 +12,7 @@ from typing import Final
 from domain.errors import ErrorCode, TeikiError
 
 COMMENT_CHARACTERS_MAX: Final = 1_000
-_DIGIT_RUN: Final = re.compile(r"\d+(?:[\s\-.]{1,2}\d+)*")
+_DIGIT_RUN: Final = re.compile(r"\d+(?:[\s\-.]{1,3}\d+)*")
 _CARD_DIGITS: Final = range(13, 20)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from domain.subscription import InFlight, State, Status
+
 Kind = Literal["unsent", "unknown", "pending"]
 
 PENDING_LIFE: Final = timedelta(hours=24)
