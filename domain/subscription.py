@@ -246,7 +246,7 @@ def settled(state: State, now: datetime) -> list[Transition]:
     state.open = state.in_flight = None
     state.charges += 1
     state.charged_minor += payment.amount_minor
-    state.paced_until = now + CATCH_UP_SPACING
+    state.paced_until = now + CATCH_UP_SPACING if state.is_behind(now) else None
     if state.is_final:
         # It ended while the outcome was unknown; a late success revives nothing, the money goes back.
         state.refund = RefundDue(
