@@ -282,11 +282,14 @@ def declined(state: State, category: DeclineCategory, now: datetime) -> list[Tra
     if state.status is Status.SUSPENDED:
         payment.next_at = payment.extra_at = None
         return []
-    if category is DeclineCategory.RETRYABLE:
+    # A new card that came while this answer was awaited still gets its immediate attempt.
+    new_card_waits = payment.extra_at is not None and category is not DeclineCategory.BLOCKED
+    if category is DeclineCategory.RETRYABLE or new_card_waits:
         if counted:
             payment.next_at = _next_rung(state, payment, now)
         if payment.next_at is not None:
             payment.next_at = max(payment.next_at, now)
+        if payment.next_at is not None or new_card_waits:
             return _failed(state)
     payment.next_at = payment.extra_at = None
     reason = "attempts_exhausted" if category is DeclineCategory.RETRYABLE else category.value
