@@ -94,21 +94,18 @@ def resume(state: State, now: datetime, *, policy: ResumePolicy, at: datetime | 
             ErrorCode.RESUME_AT_IN_PAST, "The next payment cannot be in the past.", at=at.isoformat()
         )
     state.next_cycle_at = None
+    if not state.has_more_charges and state.open is None:
+        # The last outcome came while suspended: nothing is left to charge, hence nothing to skip.
+        return Resumed(transitions=[move(state, Status.CURRENT, "resumed"), complete(state)], skipped=[])
     if at is not None:
         skipped = _resume_at(state, at)
     elif policy is ResumePolicy.CATCH_UP:
         skipped = _catch_up(state, now)
     else:
         skipped = _next_cycle(state, now)
-    transitions = []
-    if not state.has_more_charges and state.open is None:
-        transitions += [move(state, Status.CURRENT, "resumed"), complete(state)]
-    else:
-        owes = state.open is not None or (
-            at is None and policy is ResumePolicy.CATCH_UP and state.is_behind(now)
-        )
-        transitions.append(move(state, Status.UNPAID if owes else Status.CURRENT, "resumed"))
-    return Resumed(transitions=transitions, skipped=[s for s in skipped if s.first <= s.last])
+    owes = state.open is not None or (at is None and policy is ResumePolicy.CATCH_UP and state.is_behind(now))
+    resumed = move(state, Status.UNPAID if owes else Status.CURRENT, "resumed")
+    return Resumed(transitions=[resumed], skipped=[s for s in skipped if s.first <= s.last])
 
 
 def _catch_up(state: State, now: datetime) -> list[Skipped]:
