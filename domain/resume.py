@@ -8,7 +8,7 @@ are counted, not dates passed (spec: subscriptions.md §5).
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -29,6 +29,7 @@ from domain.subscription import (
 from domain.terms import ResumePolicy
 
 PLAN_PAYMENTS_MAX: Final = 120
+RESUME_AHEAD_MAX: Final = timedelta(days=3_660)
 _PLAN_AHEAD: Final = 3
 
 
@@ -80,7 +81,8 @@ def resume(state: State, now: datetime, *, policy: ResumePolicy, at: datetime | 
     """Let a suspended subscription go on. Changes `state`.
 
     Raises:
-        TeikiError: `invalid_status` when it is not suspended, `resume_at_in_past`.
+        TeikiError: `invalid_status` when it is not suspended, `resume_at_in_past`, or `invalid_instant` when
+            `at` is more than ten years ahead.
     """
     if state.status is not Status.SUSPENDED:
         raise TeikiError(
@@ -89,10 +91,8 @@ def resume(state: State, now: datetime, *, policy: ResumePolicy, at: datetime | 
             status=state.status.value,
             allowed=[Status.SUSPENDED.value],
         )
-    if at is not None and at < now:
-        raise TeikiError(
-            ErrorCode.RESUME_AT_IN_PAST, "The next payment cannot be in the past.", at=at.isoformat()
-        )
+    if at is not None:
+        _require_near_future(at, now)
     state.next_cycle_at = None
     if not state.has_more_charges and state.open is None:
         # The last outcome came while suspended: nothing is left to charge, hence nothing to skip.
@@ -106,6 +106,17 @@ def resume(state: State, now: datetime, *, policy: ResumePolicy, at: datetime | 
     owes = state.open is not None or (at is None and policy is ResumePolicy.CATCH_UP and state.is_behind(now))
     resumed = move(state, Status.UNPAID if owes else Status.CURRENT, "resumed")
     return Resumed(transitions=[resumed], skipped=[s for s in skipped if s.first <= s.last])
+
+
+def _require_near_future(at: datetime, now: datetime) -> None:
+    if at < now:
+        raise TeikiError(
+            ErrorCode.RESUME_AT_IN_PAST, "The next payment cannot be in the past.", at=at.isoformat()
+        )
+    if at - now > RESUME_AHEAD_MAX:
+        raise TeikiError(
+            ErrorCode.INVALID_INSTANT, "The next payment is at most ten years ahead.", at=at.isoformat()
+        )
 
 
 def _catch_up(state: State, now: datetime) -> list[Skipped]:
