@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
 from domain.subscription import (
+    OpenPayment,
     State,
     Status,
     StepKind,
@@ -182,24 +183,20 @@ def preview(state: State, now: datetime, *, ahead: int = _PLAN_AHEAD) -> Plan:
         ahead: how many regular payments to list when the subscription is open-ended.
     """
     future = state.model_copy(deep=True)
-    future.in_flight = None
     payments: list[PlannedPayment] = []
     regular = 0
     clock = now
+    if future.in_flight is not None and future.open is not None and not future.is_final:
+        # Already sent: it is part of the plan, at the instant it was sent, even when its retries were cut short.
+        payments.append(_planned(future, future.open, future.in_flight.sent_at))
+        settled(future, now)
     while len(payments) < PLAN_PAYMENTS_MAX and (future.terms.total_charges is not None or regular < ahead):
         step = next_step(future)
         if step is None or step.kind not in (StepKind.PAYMENT, StepKind.RETRY):
             break
         clock = max(step.at, clock)
         payment = attempted(future, clock)
-        payments.append(
-            PlannedPayment(
-                number=payment.number,
-                due_at=payment.due_at,
-                at=clock,
-                amount=Money(minor=payment.amount_minor, currency=future.terms.currency),
-            )
-        )
+        payments.append(_planned(future, payment, clock))
         regular += 1 if payment.due_at > now else 0
         settled(future, clock)
     return Plan(
@@ -208,3 +205,8 @@ def preview(state: State, now: datetime, *, ahead: int = _PLAN_AHEAD) -> Plan:
         skipped=[],
         cancel_at=state.cancel_at,
     )
+
+
+def _planned(state: State, payment: OpenPayment, at: datetime) -> PlannedPayment:
+    amount = Money(minor=payment.amount_minor, currency=state.terms.currency)
+    return PlannedPayment(number=payment.number, due_at=payment.due_at, at=at, amount=amount)
