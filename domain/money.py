@@ -140,7 +140,9 @@ def parse_money(text: str, currency: str) -> Money:
     fraction = (match["fraction"] or "").rstrip("0")
     if len(fraction) > decimals:
         raise TeikiError(
-            ErrorCode.INVALID_MONEY, f"{currency} has {decimals} decimals; the amount has more.", text=text[:40]
+            ErrorCode.INVALID_MONEY,
+            f"{currency} has {decimals} decimals; the amount has more.",
+            text=text[:40],
         )
     minor = int(match["whole"].replace(",", "") + fraction.ljust(decimals, "0"))
     return Money(minor=-minor if match["sign"] else minor, currency=currency)
