@@ -84,7 +84,7 @@ def parse_zone(name: str) -> ZoneInfo:
 
 @lru_cache(maxsize=1024)
 def _zone(name: str) -> ZoneInfo:
-    if name in _NOT_IANA or name.startswith(("posix/", "right/")):
+    if not isinstance(name, str) or name in _NOT_IANA or name.startswith(("posix/", "right/")):
         raise KeyError(name)
     return ZoneInfo(name)
 
