@@ -183,7 +183,7 @@ class Story:
             Mode.SEND: lambda: self.gateway.send(self._key(), payment.number, payment.amount_minor, self.now),
             Mode.RESEND: lambda: self.gateway.send(self._key(), payment.number, payment.amount_minor, self.now),
         }[mode]()
-        self._take(mode.value, answer, resent=mode is Mode.RESEND)
+        self._take(mode.value, answer, resent=mode is Mode.RESEND and answer.kind != "unsent")
 
     def _take(self, verb: str, answer: Answer, *, resent: bool = False) -> None:
         payment = self.state.open
