@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from domain.declines import DeclineCategory
 from domain.errors import TeikiError
@@ -115,10 +115,13 @@ class SubscriptionMachine(RuleBasedStateMachine):
     def change_amount(self, minor: int, next_only: bool) -> None:
         self.unless_refused(lambda: self.life.change_amount(minor, next_only=next_only))
 
-    @precondition(lambda self: self.needs_attention())
     @rule(paid=st.booleans())
-    def a_person_settles_it(self, paid: bool) -> None:
-        self.settle_by_hand(paid)
+    def the_gateway_goes_dark_for_days_and_a_person_settles_it(self, paid: bool) -> None:
+        self.life.gateway.script.extendleft(["lost"] * 60)
+        self.life.until(self.life.now + timedelta(days=3))
+        self.life.gateway.script.clear()
+        if self.needs_attention():
+            self.settle_by_hand(paid)
 
     # -- what must always be true
 
