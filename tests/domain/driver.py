@@ -181,7 +181,9 @@ class Story:
             Mode.ASK: lambda: self.gateway.ask(self._key(), self.now),
             Mode.GIVE_UP: lambda: self.gateway.give_up(self._key(), self.now),
             Mode.SEND: lambda: self.gateway.send(self._key(), payment.number, payment.amount_minor, self.now),
-            Mode.RESEND: lambda: self.gateway.send(self._key(), payment.number, payment.amount_minor, self.now),
+            Mode.RESEND: lambda: self.gateway.send(
+                self._key(), payment.number, payment.amount_minor, self.now
+            ),
         }[mode]()
         self._take(mode.value, answer, resent=mode is Mode.RESEND and answer.kind != "unsent")
 
@@ -196,9 +198,7 @@ class Story:
             self._note(declined(self.state, category_of(answer.decline), self.now))
         else:
             kind: Any = answer.kind
-            unresolved(
-                self.state, kind, self.now, horizon_s=HORIZON_S, key_ttl_s=KEY_TTL_S, resent=resent
-            )
+            unresolved(self.state, kind, self.now, horizon_s=HORIZON_S, key_ttl_s=KEY_TTL_S, resent=resent)
 
     def _refund(self) -> None:
         refund = self.state.refund
@@ -247,11 +247,11 @@ class Story:
     def change_card(self, at: datetime | str | None = None) -> Story:
         return self._operate(at, lambda: operations.change_card(self.state, self.now))
 
-    def change_amount(self, minor: int, at: datetime | str | None = None, *, next_only: bool = False) -> Story:
+    def change_amount(
+        self, minor: int, at: datetime | str | None = None, *, next_only: bool = False
+    ) -> Story:
         amount = Money(minor=minor, currency=self.state.terms.currency)
-        return self._operate(
-            at, lambda: operations.change_amount(self.state, amount, next_only=next_only)
-        )
+        return self._operate(at, lambda: operations.change_amount(self.state, amount, next_only=next_only))
 
     def plan(self) -> Plan:
         return preview(self.state, self.now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -26,7 +27,16 @@ PERIODS = (
     "daily", "weekly", "biweekly", "monthly", "bimonthly", "quarterly", "semiannually", "annually", "P1D", "P10D",
     "P45D", "P2M", "P5M", "P1M15D", "P2Y", "P3W",
 )  # fmt: skip
-MONTHS = {"monthly": 1, "bimonthly": 2, "quarterly": 3, "semiannually": 6, "annually": 12, "P2M": 2, "P5M": 5, "P2Y": 24}
+MONTHS = {
+    "monthly": 1,
+    "bimonthly": 2,
+    "quarterly": 3,
+    "semiannually": 6,
+    "annually": 12,
+    "P2M": 2,
+    "P5M": 5,
+    "P2Y": 24,
+}
 
 anchors = st.dates(date(2023, 1, 1), date(2027, 12, 31))
 times = st.times().map(lambda t: t.replace(microsecond=0))
@@ -135,7 +145,7 @@ def test_a_month_based_anchor_never_drifts_in_thirty_years(
         assert (local.date(), local.time()) == (due_on, SEVEN)  # 07:00 exists every day in these zones
 
 
-@given(anchors, st.integers(1, 400), st.integers(0, 10_000))
+@given(anchors, st.integers(1, 400), st.integers(0, 5_000))
 def test_a_day_based_anchor_never_drifts(anchor: date, days: int, n: int):
     calendar = BillingCalendar(anchor, SEVEN, "Asia/Tokyo", f"P{days}D")
     assert (calendar.due_on(n) - anchor).days == n * days
@@ -147,7 +157,7 @@ def test_each_due_instant_is_later_than_the_one_before(
 ):
     calendar = BillingCalendar(anchor, charge_time, zone, period)
     instants = [calendar.due(k) for k in range(n, n + 40)]
-    assert all(a < b for a, b in zip(instants, instants[1:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(instants))
     assert all(instant.utcoffset() == timedelta(0) for instant in instants)
 
 
@@ -167,7 +177,7 @@ def test_a_daily_calendar_has_one_due_instant_on_each_local_day(anchor: date, ch
 
 @given(
     anchors, times, zones, st.sampled_from(PERIODS), st.integers(0, 30),
-    st.datetimes(datetime(2022, 1, 1), datetime(2031, 1, 1), timezones=st.just(UTC)),
+    st.datetimes(datetime.fromisoformat("2022-01-01"), datetime.fromisoformat("2031-01-01"), timezones=st.just(UTC)),
 )  # fmt: skip
 def test_the_search_for_a_cycle_agrees_with_a_naive_scan(
     anchor: date, charge_time: time, zone: str, period: str, start: int, instant: datetime
@@ -193,7 +203,11 @@ def test_a_due_instant_finds_its_own_cycle(anchor: date, charge_time: time, zone
     assert calendar.first_on_or_after(calendar.due_on(n)) == n
 
 
-@given(st.datetimes(datetime(2023, 1, 1), datetime(2030, 1, 1)), zones, st.integers(1, 400))
+@given(
+    st.datetimes(datetime.fromisoformat("2023-01-01"), datetime.fromisoformat("2030-01-01")),
+    zones,
+    st.integers(1, 400),
+)
 def test_a_shift_by_days_keeps_the_wall_time(moment: datetime, zone: str, days: int):
     calendar = BillingCalendar(moment.date(), SEVEN, zone, "daily")
     instant = moment.replace(microsecond=0, tzinfo=ZoneInfo(zone)).astimezone(UTC)
@@ -207,7 +221,13 @@ def test_a_shift_by_days_keeps_the_wall_time(moment: datetime, zone: str, days: 
         assert there.replace(tzinfo=None) != target
 
 
-@given(st.datetimes(datetime(2023, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)), zones, st.integers(1, 10**6))
+@given(
+    st.datetimes(
+        datetime.fromisoformat("2023-01-01"), datetime.fromisoformat("2030-01-01"), timezones=st.just(UTC)
+    ),
+    zones,
+    st.integers(1, 10**6),
+)
 def test_a_shift_by_hours_is_exact(instant: datetime, zone: str, seconds: int):
     calendar = BillingCalendar(date(2023, 1, 1), SEVEN, zone, "daily")
     assert calendar.shift(instant, Duration(seconds=seconds)) == instant + timedelta(seconds=seconds)

@@ -50,7 +50,7 @@ GROUPS = [CARD[n : n + 4] for n in range(0, 16, 4)]
 def test_a_card_number_is_found_however_it_is_written(text: str):
     assert holds_card_number(text)
     for metadata in ({"note": text}, {text: "note"}):
-        if len(text) > 80 or "\n" in text and text in metadata:
+        if len(text) > 80 or ("\n" in text and text in metadata):
             continue
         with pytest.raises(TeikiError) as caught:
             spec(metadata=metadata)

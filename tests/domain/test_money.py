@@ -59,7 +59,9 @@ def test_a_float_or_a_text_is_refused_in_json_too(text: str):
     refused(ErrorCode.INVALID_MONEY, Money.model_validate_json, text)
 
 
-@pytest.mark.parametrize("minor", [MINOR_MAX + 1, -MINOR_MAX - 1, 2**63, pytest.param(10**5000, id="5,001 digits")])
+@pytest.mark.parametrize(
+    "minor", [MINOR_MAX + 1, -MINOR_MAX - 1, 2**63, pytest.param(10**5000, id="5,001 digits")]
+)
 def test_an_absurd_amount_is_refused_by_name(minor: int):
     refused(ErrorCode.INVALID_MONEY, Money, minor=minor, currency="JPY")
 

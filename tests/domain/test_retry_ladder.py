@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date, timedelta
 from typing import Any
 
@@ -158,7 +159,7 @@ def test_the_default_spacing_always_stays_inside_the_cycle(period: str, attempts
     ladder = days(policy, period)
     assert len(ladder) in (1, attempts)
     assert ladder[-1] < cycle_days_max(period)
-    assert all(a < b for a, b in zip(ladder, ladder[1:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(ladder))
 
 
 policies = st.one_of(
@@ -187,7 +188,7 @@ def test_no_attempt_reaches_the_next_due_instant(
     life.until(calendar.due(1) + timedelta(days=40))
     instants = [at for _, at in life.attempts]
     assert instants[0] == calendar.due(0)
-    assert all(a < b for a, b in zip(instants, instants[1:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(instants))
     assert instants[-1] < calendar.due(1)
     rungs = [calendar.shift(calendar.due(0), rung) for rung in asked.ladder(period)]
     assert instants == [at for at in rungs if at < calendar.due(1)]

@@ -57,7 +57,11 @@ def test_suspended_after_its_dates_passed_it_ends_on_the_next_one():
     life = story("2023-08-01T07:00").suspend("2023-08-10").cancel("2023-10-15T12:00", mode="period_end")
     assert scheduled_for(life) == "2023-11-01 07:00"
     life.resume("2023-10-16T10:00", "catch_up").until("2033-01-01")
-    assert [line[:16] for line in life.charges] == ["2023-08-01 07:00", "2023-10-16 10:00", "2023-10-16 10:20"]
+    assert [line[:16] for line in life.charges] == [
+        "2023-08-01 07:00",
+        "2023-10-16 10:00",
+        "2023-10-16 10:20",
+    ]
     assert life.lines[-1] == "2023-11-01 07:00 current → canceled (period_ended)"
 
 
@@ -181,7 +185,9 @@ def test_a_success_after_the_period_ended_is_refunded_too():
     life = story("2023-08-01T07:00", "ok", BROKE, retry={"interval": "PT719H", "attempts": 2})
     life.gateway.script.append("pending>ok@7200")
     life.cancel("2023-09-02", mode="period_end").until("2033-01-01")
-    assert [line for line in life.lines if " → " in line][-1] == "2023-10-01 07:00 unpaid → canceled (period_ended)"
+    assert [line for line in life.lines if " → " in line][
+        -1
+    ] == "2023-10-01 07:00 unpaid → canceled (period_ended)"
     assert life.gateway.settled()[-1:] == life.gateway.settled()[:1]  # the pending one was given up
 
 

@@ -41,6 +41,10 @@ ALLOWED = {
     "unpaid": {"current", "suspended", "canceled"},
     "suspended": {"current", "unpaid", "canceled"},
 }
+REFUSALS = {
+    "invalid_status", "resume_at_in_past", "already_scheduled_for_cancellation", "not_scheduled_for_cancellation",
+    "invalid_money", "amount_fixed_by_total",
+}  # fmt: skip
 FINISH_ACTS_MAX = 100
 
 
@@ -49,6 +53,10 @@ class SubscriptionMachine(RuleBasedStateMachine):
 
     life: Story
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusals: list[TeikiError] = []
+
     @initialize(
         period=st.sampled_from(PERIODS),
         zone=st.sampled_from(ZONES),
@@ -56,7 +64,9 @@ class SubscriptionMachine(RuleBasedStateMachine):
         charges=st.sampled_from((None, 2, 3, 5)),
         total=st.sampled_from((None, None, 1000, 1003)),
         start_in_days=st.sampled_from((None, 0, 3, 40)),
-        now=st.datetimes(datetime(2023, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
+        now=st.datetimes(
+            datetime.fromisoformat("2023-01-01"), datetime.fromisoformat("2027-01-01"), timezones=st.just(UTC)
+        ),
         answers=st.lists(st.sampled_from(ANSWERS), max_size=8),
     )
     def agree(
@@ -130,11 +140,14 @@ class SubscriptionMachine(RuleBasedStateMachine):
         try:
             act()
         except TeikiError as error:
-            assert error.code.value
-            assert error.message
+            self.refusals.append(error)
             assert self.life.state == before
             return False
         return True
+
+    @invariant()
+    def every_refusal_has_a_code_of_the_operations(self) -> None:
+        assert {error.code.value for error in self.refusals} <= REFUSALS
 
     @invariant()
     def nothing_is_sent_while_suspended_or_ended(self) -> None:
@@ -218,7 +231,10 @@ class SubscriptionMachine(RuleBasedStateMachine):
         assert payment is not None
         if paid:
             life.gateway.script.clear()
-            assert life.gateway.send(life._key(), payment.number, payment.amount_minor, life.now).kind == "settled"
+            assert (
+                life.gateway.send(life._key(), payment.number, payment.amount_minor, life.now).kind
+                == "settled"
+            )
             life._note(settled(life.state, life.now))
         else:
             life._note(declined(life.state, DeclineCategory.RETRYABLE, life.now))

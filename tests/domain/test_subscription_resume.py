@@ -207,7 +207,11 @@ def test_a_resume_resets_the_count_of_attempts():
         "2023-09-25 10:00 unpaid → suspended (attempts_exhausted)",
     ]
     life.resume("2024-01-02T10:00", "catch_up")
-    assert charged(life, "2024-01-25")[:3] == ["2 @ 2024-01-02 10:00", "2 @ 2024-01-12 10:00", "2 @ 2024-01-22 10:00"]
+    assert charged(life, "2024-01-25")[:3] == [
+        "2 @ 2024-01-02 10:00",
+        "2 @ 2024-01-12 10:00",
+        "2 @ 2024-01-22 10:00",
+    ]
 
 
 def test_an_exhausted_payment_of_a_fixed_plan_moves_to_the_tail():
@@ -280,7 +284,9 @@ def test_a_suspended_daily_one_resumed_the_same_day_is_charged_upon_resumption()
 # -- refusals and plans
 
 
-@pytest.mark.parametrize("status", ["unverified", "unconfirmed", "current", "unpaid", "canceled", "completed"])
+@pytest.mark.parametrize(
+    "status", ["unverified", "unconfirmed", "current", "unpaid", "canceled", "completed"]
+)
 def test_only_a_suspended_one_can_be_resumed(status: str):
     life = one_that_is(status)
     before = life.state.model_copy(deep=True)
@@ -342,7 +348,9 @@ def test_the_named_instant_is_in_the_near_future(offset: timedelta, code: ErrorC
         {"next_at": "2024-02-10T15:00"},
     ],
 )
-@pytest.mark.parametrize("at", ["2023-08-20T10:00", "2023-10-01T10:00", "2023-10-02T10:00", "2023-12-31T10:00"])
+@pytest.mark.parametrize(
+    "at", ["2023-08-20T10:00", "2023-10-01T10:00", "2023-10-02T10:00", "2023-12-31T10:00"]
+)
 def test_the_plan_is_what_then_happens(at: str, how: dict[str, str], charges: int | None):
     if how.get("next_at", at) < at:
         return
@@ -376,7 +384,11 @@ def test_an_attempt_still_awaited_is_part_of_the_plan():
     assert [line[:16] for line in life.planned()] == [
         "2023-09-01 07:00", "2023-10-01 07:00", "2023-11-01 07:00", "2023-12-01 07:00",
     ]  # fmt: skip
-    assert charged(life, "2023-12-01T07:00")[2:] == ["3 @ 2023-10-01 07:00", "4 @ 2023-11-01 07:00", "5 @ 2023-12-01 07:00"]
+    assert charged(life, "2023-12-01T07:00")[2:] == [
+        "3 @ 2023-10-01 07:00",
+        "4 @ 2023-11-01 07:00",
+        "5 @ 2023-12-01 07:00",
+    ]
 
 
 def test_a_plan_completed_while_suspended_completes_at_the_resume_and_skips_nothing():

@@ -14,7 +14,10 @@ from tests.domain.driver import story
 BROKE = "insufficient_funds"
 NEEDS_NEW_CARD = ["expired_card", "lost_card", "stolen_card", "closed_account", "seized_card"]
 BLOCKED = ["customer_blocked", "payment_method_blocked"]
-OPENING = ["2023-05-01 07:00 charge 1.1 1000 ok", "2023-05-01 07:00 unverified → current (first_payment_succeeded)"]
+OPENING = [
+    "2023-05-01 07:00 charge 1.1 1000 ok",
+    "2023-05-01 07:00 unverified → current (first_payment_succeeded)",
+]
 
 
 def running(*answers: str, **changes: Any):
@@ -56,7 +59,9 @@ def test_four_attempts_by_default_on_days_0_7_14_21():
     assert attempt_days(life) == ["06-01", "06-08", "06-15", "06-22"]
 
 
-@pytest.mark.parametrize("retry", ["next_day", {"preset": "next_day"}, {"interval": "P1D"}, {"interval": "PT24H"}])
+@pytest.mark.parametrize(
+    "retry", ["next_day", {"preset": "next_day"}, {"interval": "P1D"}, {"interval": "PT24H"}]
+)
 def test_next_day_tries_again_on_the_following_days(retry: Any):
     life = running(BROKE, BROKE, BROKE, BROKE, retry=retry).until("2023-12-01")
     assert attempt_days(life) == ["06-01", "06-02", "06-03", "06-04"]
@@ -70,7 +75,9 @@ def test_intervals_may_be_listed():
 def test_an_attempt_that_would_reach_the_next_due_instant_is_not_made():
     policy = {"interval": "P30D", "attempts": 2}
     june = running(BROKE, BROKE, retry=policy).until("2023-12-01")
-    assert june.told()[-1] == "2023-06-01 07:00 current → suspended (attempts_exhausted)"  # 1 July is due then
+    assert (
+        june.told()[-1] == "2023-06-01 07:00 current → suspended (attempts_exhausted)"
+    )  # 1 July is due then
     july = running("ok", BROKE, BROKE, retry=policy).until("2023-12-01")
     assert july.told()[-2:] == [
         "2023-07-31 07:00 charge 3.2 1000 insufficient_funds",
@@ -169,7 +176,9 @@ def test_a_blocked_customer_or_card_suspends_at_once(code: str):
     assert life.told()[-1] == "2023-06-01 07:00 current → suspended (blocked)"
 
 
-@pytest.mark.parametrize(("code", "reason"), [("lost_card", "needs_new_card"), ("customer_blocked", "blocked")])
+@pytest.mark.parametrize(
+    ("code", "reason"), [("lost_card", "needs_new_card"), ("customer_blocked", "blocked")]
+)
 def test_a_first_payment_of_that_kind_passes_through_unconfirmed(code: str, reason: str):
     life = story("2023-06-01T07:00", code).until("2023-12-01")
     assert life.statuses == [
@@ -187,7 +196,9 @@ def test_a_lost_card_in_the_middle_of_the_ladder_ends_it():
 
 
 def test_every_decline_has_a_category():
-    assert {code.value for code in DeclineCode if category_of(code) is DeclineCategory.BLOCKED} == set(BLOCKED)
+    assert {code.value for code in DeclineCode if category_of(code) is DeclineCategory.BLOCKED} == set(
+        BLOCKED
+    )
     assert {category_of(DeclineCode(code)) for code in NEEDS_NEW_CARD} == {DeclineCategory.NEEDS_NEW_CARD}
     for code in ("insufficient_funds", "issuer_unavailable", "pending_expired", "never_arrived"):
         assert category_of(DeclineCode(code)) is DeclineCategory.RETRYABLE
@@ -339,7 +350,9 @@ def test_a_total_amount_is_charged_in_equal_parts_and_the_rest_last(changes: Any
 
 
 def test_the_amount_is_fixed_by_a_total():
-    life = story("2023-05-01T07:00", total_amount={"minor": 1000, "currency": "JPY"}, amount=None, total_charges=3)
+    life = story(
+        "2023-05-01T07:00", total_amount={"minor": 1000, "currency": "JPY"}, amount=None, total_charges=3
+    )
     for next_only in (False, True):
         with pytest.raises(TeikiError) as caught:
             life.change_amount(500, next_only=next_only)
@@ -350,7 +363,15 @@ def test_the_amount_is_fixed_by_a_total():
 
 
 def test_only_the_transitions_of_the_spec_are_possible():
-    u, c, n, p, s, x, d = "unverified current unconfirmed unpaid suspended canceled completed".split()
+    u, c, n, p, s, x, d = [
+        "unverified",
+        "current",
+        "unconfirmed",
+        "unpaid",
+        "suspended",
+        "canceled",
+        "completed",
+    ]
     allowed = {
         (u, c), (u, n), (u, x), (n, c), (n, s), (n, x), (c, p), (c, s), (c, d), (c, x),
         (p, c), (p, s), (p, x), (s, c), (s, p), (s, x),

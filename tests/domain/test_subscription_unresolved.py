@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -76,7 +77,9 @@ def test_with_the_key_gone_nothing_is_sent_again_and_a_person_must_look():
     assert step.kind is StepKind.ATTENTION
     assert life.state.in_flight is not None
     assert (life.state.in_flight.state, life.state.status) == ("attention", Status.CURRENT)
-    assert all(" ask " in line for line in life.lines if _instant(life, line) >= opened_at + timedelta(hours=23))
+    assert all(
+        " ask " in line for line in life.lines if _instant(life, line) >= opened_at + timedelta(hours=23)
+    )
 
 
 def _instant(life: Story, line: str):
@@ -144,7 +147,7 @@ def test_a_gateway_that_takes_nothing_uses_up_no_attempt():
 def test_an_outage_of_days_is_waited_out_with_a_fresh_key_and_a_bounded_interval():
     life = june(*["unsent"] * 800).until("2023-06-04")
     instants = [_instant(life, line) for line in life.lines]
-    assert max(b - a for a, b in zip(instants, instants[1:], strict=False)) == timedelta(minutes=10)
+    assert max(b - a for a, b in itertools.pairwise(instants)) == timedelta(minutes=10)
     life.gateway.script.clear()
     life.until("2023-06-05")
     assert life.lines[-1].endswith("send 2.1 1000 ok")
@@ -183,7 +186,7 @@ def test_a_pending_first_payment_stays_unverified_until_it_settles():
 def test_a_pending_payment_is_asked_for_at_growing_intervals_and_given_up_after_a_day():
     life = story("2023-06-01T07:00", "pending").until("2023-06-07")
     instants = [_instant(life, line) for line in life.lines if " → " not in line]
-    gaps = [b - a for a, b in zip(instants, instants[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(instants)]
     assert gaps[0] == timedelta(seconds=30)
     assert gaps[:-1] == sorted(gaps[:-1])
     assert max(gaps) == timedelta(hours=1)
