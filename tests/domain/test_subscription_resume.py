@@ -131,6 +131,22 @@ def test_at_before_the_next_date_brings_that_payment_forward():
     assert charged(life, "2023-10-01T07:00") == ["2 @ 2023-08-25 10:00", "3 @ 2023-10-01 07:00"]
 
 
+def test_at_after_the_next_date_skips_an_exhausted_payment_too():
+    life = exhausted().resume("2023-09-25T10:00", next_at="2023-10-10T15:00")
+    assert (charged(life, "2023-11-01T07:00"), life.skipped) == (
+        ["3 @ 2023-10-10 15:00", "4 @ 2023-11-01 07:00"],
+        {2},
+    )
+
+
+def test_at_before_the_next_date_collects_an_exhausted_payment_then():
+    life = exhausted().resume("2023-09-25T10:00", next_at="2023-09-28T15:00")
+    assert (charged(life, "2023-10-01T07:00"), life.skipped) == (
+        ["2 @ 2023-09-28 15:00", "3 @ 2023-10-01 07:00"],
+        set(),
+    )
+
+
 def test_at_keeps_a_fixed_number_of_charges():
     life = suspended(total_charges=5).resume("2023-10-02T10:00", next_at="2023-10-10T15:00")
     assert charged(life, "2030-01-01")[-1] == "6 @ 2024-01-01 07:00"
