@@ -84,7 +84,7 @@ WITH gone AS (
 INSERT INTO history (subject_id, kind, at, actor, number, data, event_key)
 SELECT %(subscription_id)s, 'skip', %(at)s, %(actor)s, number,
        jsonb_build_object('due', to_jsonb(due_at), 'reason', skip_reason),
-       CASE WHEN number = %(first_number)s THEN %(event_key)s END
+       CASE WHEN row_number() OVER (ORDER BY number) = 1 THEN %(event_key)s END
 FROM gone ORDER BY number
 """
 
@@ -290,7 +290,6 @@ async def _skip(
             "numbers": [number for number, _ in numbers],
             "due_ats": [calendar.due(number - 1) for number, _ in numbers],
             "reasons": [reason for _, reason in numbers],
-            "first_number": min((number for number, _ in numbers), default=0),
             "event_key": event_key,
         },
     )
