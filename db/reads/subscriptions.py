@@ -5,7 +5,7 @@ Filters are typed fields, never a query language: what is not a field here canno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -159,16 +159,16 @@ def item_of(row: Row[Any]) -> SubscriptionItem:
 
 def _conditions(wanted: SubscriptionFilter) -> Sequence[ColumnElement[bool]]:
     """Conditions on the subscription's own columns."""
-    given: list[tuple[Any, ColumnElement[bool]]] = [
-        (wanted.status, _s.status.in_([status.value for status in wanted.status or ()])),
-        (wanted.customer_id, _s.customer_id == wanted.customer_id),
-        (wanted.product_id, _s.product_id == wanted.product_id),
-        (wanted.created_from, _s.created_at >= wanted.created_from),
-        (wanted.created_to, _s.created_at < wanted.created_to),
-        (wanted.next_from, _s.next_at >= wanted.next_from),
-        (wanted.next_to, _s.next_at < wanted.next_to),
+    given: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
+        (wanted.status, lambda statuses: _s.status.in_([status.value for status in statuses])),
+        (wanted.customer_id, _s.customer_id.__eq__),
+        (wanted.product_id, _s.product_id.__eq__),
+        (wanted.created_from, _s.created_at.__ge__),
+        (wanted.created_to, _s.created_at.__lt__),
+        (wanted.next_from, _s.next_at.__ge__),
+        (wanted.next_to, _s.next_at.__lt__),
     ]
-    conditions = [condition for value, condition in given if value is not None]
+    conditions = [condition(value) for value, condition in given if value is not None]
     if wanted.cancel_scheduled is not None:
         conditions.append(_s.cancel_at.is_not(None) if wanted.cancel_scheduled else _s.cancel_at.is_(None))
     if wanted.has_failed_payment is not None:

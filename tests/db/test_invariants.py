@@ -61,7 +61,7 @@ async def test_references_attempts_and_gateway_ids_are_used_once(house: House):
 @pytest.mark.parametrize(
     ("constraint", "change"),
     [
-        ("ck_attempts_state_known", "UPDATE attempts SET state = 'lost'"),
+        ("ck_attempts_state_known", "UPDATE attempts SET state = 'lost', resolved_at = NULL"),
         ("ck_attempts_purpose_known", "UPDATE attempts SET purpose = 'gift'"),
         ("ck_attempts_amount_positive", "UPDATE attempts SET amount_minor = 0"),
         ("ck_attempts_resolved_is_dated", "UPDATE attempts SET resolved_at = NULL"),

@@ -82,7 +82,7 @@ def test_the_command_upgrades_says_where_it_is_and_checks(empty_url, monkeypatch
     assert main(["downgrade", "base"]) == 0
     assert capsys.readouterr().out.split() == ["empty", "0001", "0001", "empty"]
     assert main(["check"]) == 1
-    assert "customers" in capsys.readouterr().err
+    assert "upgrade first" in capsys.readouterr().err
 
 
 def test_the_command_works_from_any_directory_and_asks_for_its_url(tmp_path):
