@@ -10,7 +10,7 @@ Instants are wall time in the scenario's zone; seconds are written where they ar
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from textwrap import dedent
+from difflib import ndiff
 from typing import Any
 
 from domain.money import Money
@@ -34,11 +34,11 @@ def lines_of(report: Report) -> list[str]:
 def assert_told(report: Report, expected: str) -> None:
     """The report is exactly these lines, and the gateway's book equals ours."""
     assert report.ledger["gateway_settled"] == report.ledger["database_settled"]
-    wanted = [line.strip() for line in dedent(expected).strip().splitlines()]
+    wanted = [line.strip() for line in expected.splitlines() if line.strip()]
     told = lines_of(report)
     if len(told) == len(wanted):
         told = [_forgiven(line, want) for line, want in zip(told, wanted, strict=True)]
-    assert told == wanted, report.name
+    assert told == wanted, "\n".join([report.name, *ndiff(wanted, told)])
 
 
 def _forgiven(line: str, want: str) -> str:
