@@ -123,7 +123,7 @@ class Player:
             card = await self._card(given.pop("card", given.pop("token", None)))
             await subscription.change_card(card, **given)
         elif event.do == "change_amount":
-            await subscription.change_amount(Money.model_validate(given.pop("amount")), **given)
+            await subscription.change_amount(Money.model_validate(given.pop("amount", None)), **given)
         elif event.do == "resume":
             await subscription.resume(at=_next_payment_at(given), **given)
         else:
@@ -177,6 +177,8 @@ def _next_payment_at(given: dict[str, Any]) -> datetime | None:
         value = given.pop("policy").removeprefix("at=")
     elif policy == "at":
         del given["policy"]
+        if value is None:
+            raise TeikiError(ErrorCode.INVALID_INPUT, "`policy: at` needs `next_payment_at`.")
     if value is None:
         return None
     try:
