@@ -23,6 +23,7 @@ from starter.teiki import Teiki
 
 _SETTLE_POLL_SECONDS: Final = 0.01
 _SETTLE_SECONDS_MAX: Final = 120.0
+_MOMENT: Final = timedelta(milliseconds=50)
 
 
 class Player:
@@ -83,7 +84,8 @@ class Player:
         await self._quiet()
         remaining = to - self._offset - await self._lab.environment.get_current_time()
         if remaining > timedelta():
-            await self._lab.environment.sleep(remaining)
+            # A moment more: what is due at this very instant comes before the event, every time.
+            await self._lab.environment.sleep(remaining + _MOMENT)
             await self._quiet()
         self._now = to
 
