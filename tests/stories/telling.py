@@ -86,5 +86,7 @@ def _amount(amount: dict[str, Any], usual: dict[str, Any] | None) -> str:
 
 
 def _books(totals: dict[str, int]) -> str:
-    shown = [str(Money(minor=minor, currency=currency)) for currency, minor in sorted(totals.items()) if minor]
+    shown = [
+        str(Money(minor=minor, currency=currency)) for currency, minor in sorted(totals.items()) if minor
+    ]
     return " + ".join(shown) or "nothing"

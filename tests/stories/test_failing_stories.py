@@ -13,7 +13,11 @@ async def test_a_one_off_amount_never_reaches_the_retry_of_an_older_payment(play
     report = await play(
         "2023-05-01 07:00",
         "2023-08-15 00:00",
-        ("2023-06-03 12:00", "change_amount", {"amount": {"minor": 1500, "currency": "JPY"}, "next_only": True}),
+        (
+            "2023-06-03 12:00",
+            "change_amount",
+            {"amount": {"minor": 1500, "currency": "JPY"}, "next_only": True},
+        ),
         gateway=["approve", DECLINE],
     )
     assert_told(
@@ -179,7 +183,9 @@ async def test_a_new_card_while_current_or_suspended_charges_nothing(play):
     )
 
 
-@pytest.mark.parametrize("decline", ["expired_card", "lost_card", "stolen_card", "closed_account", "seized_card"])
+@pytest.mark.parametrize(
+    "decline", ["expired_card", "lost_card", "stolen_card", "closed_account", "seized_card"]
+)
 async def test_a_first_payment_on_a_useless_card_suspends_at_once(play, decline):
     report = await play("2023-06-01 07:00", "2023-07-15 00:00", gateway=[{"decline": decline}])
     assert_told(
@@ -237,11 +243,13 @@ async def test_an_attempt_that_would_reach_the_next_due_date_is_not_made(play):
 
 
 @pytest.mark.parametrize(
-    ("period", "days"), [("weekly", 1), ("biweekly", 3), ("quarterly", 22), ("semiannually", 45), ("annually", 91)]
+    ("period", "days"),
+    [("weekly", 1), ("biweekly", 3), ("quarterly", 22), ("semiannually", 45), ("annually", 91)],
 )
 async def test_the_default_interval_is_the_nominal_cycle_over_four(play, period, days):
     report = await play("2023-01-01 07:00", "2023-04-20 00:00", gateway=[DECLINE], period=period)
     second = next(line for line in lines_of(report) if "charge 1/2" in line)
     assert second.startswith(
-        {1: "2023-01-02", 3: "2023-01-04", 22: "2023-01-23", 45: "2023-02-15", 91: "2023-04-02"}[days] + " 07:00 "
+        {1: "2023-01-02", 3: "2023-01-04", 22: "2023-01-23", 45: "2023-02-15", 91: "2023-04-02"}[days]
+        + " 07:00 "
     )

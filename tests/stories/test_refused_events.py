@@ -34,9 +34,7 @@ JPY = {"minor": 1500, "currency": "JPY"}
 async def test_an_event_that_cannot_be_is_refused_by_name_and_the_subscription_goes_on(
     play, what, arguments, code
 ):
-    report = await play(
-        "2023-08-01 07:00", "2023-10-02 00:00", ("2023-08-15 12:00", what, arguments)
-    )
+    report = await play("2023-08-01 07:00", "2023-10-02 00:00", ("2023-08-15 12:00", what, arguments))
     assert_told(
         report,
         f"""

@@ -35,7 +35,9 @@ SETTLED_AT_ONCE = """
 """
 
 
-@pytest.mark.parametrize("item", ["timeout_then_approved", "server_error_then_approved", "malformed_then_approved"])
+@pytest.mark.parametrize(
+    "item", ["timeout_then_approved", "server_error_then_approved", "malformed_then_approved"]
+)
 async def test_a_charge_whose_answer_was_lost_is_found_and_never_sent_again(play, lab, own_amount, item):
     report = await play("2023-08-01 07:00", "2023-09-15 00:00", gateway=[item], amount=own_amount)
     assert_told(report, SETTLED_AT_ONCE + f"books {2 * own_amount['minor']:,} JPY")
@@ -58,7 +60,9 @@ async def test_a_request_that_never_arrived_is_sent_again_after_the_horizon_with
         """,
     )
     first, second = await requests_for(lab, own_amount)
-    assert first["idempotency_key"] == second["idempotency_key"] == idempotency_key("charge", first["reference"])
+    assert (
+        first["idempotency_key"] == second["idempotency_key"] == idempotency_key("charge", first["reference"])
+    )
 
 
 async def test_a_gateway_that_takes_no_requests_is_asked_again_and_no_attempt_is_used_up(play):
