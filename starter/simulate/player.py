@@ -23,6 +23,7 @@ from starter.teiki import Teiki
 
 _SETTLE_POLL_SECONDS: Final = 0.01
 _SETTLE_SECONDS_MAX: Final = 120.0
+_MOMENT: Final = timedelta(milliseconds=50)
 
 
 class Player:
@@ -77,7 +78,8 @@ class Player:
         await self._quiet()
         remaining = to - self._offset - await self._lab.environment.get_current_time()
         if remaining > timedelta():
-            await self._lab.environment.sleep(remaining)
+            # A moment more: what is due at this very instant comes before the event, every time.
+            await self._lab.environment.sleep(remaining + _MOMENT)
             await self._quiet()
         self._now = to
 
@@ -120,7 +122,7 @@ class Player:
             card = await self._card(token_of(next((one for one in named if one), None)))
             await subscription.change_card(card, **given)
         elif event.do == "change_amount":
-            await subscription.change_amount(Money.model_validate(given.pop("amount")), **given)
+            await subscription.change_amount(Money.model_validate(given.pop("amount", None)), **given)
         elif event.do == "resume":
             await subscription.resume(at=_next_payment_at(given), **given)
         else:
@@ -174,6 +176,8 @@ def _next_payment_at(given: dict[str, Any]) -> datetime | None:
         value = given.pop("policy").removeprefix("at=")
     elif policy == "at":
         del given["policy"]
+        if value is None:
+            raise TeikiError(ErrorCode.INVALID_INPUT, "`policy: at` needs `next_payment_at`.")
     if value is None:
         return None
     try:
