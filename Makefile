@@ -44,7 +44,7 @@ bench: $(INSTALLED) ## count and measure; the last line is JSON
 lock: $(INSTALLED) ## write requirements.lock again from pyproject.toml (for maintainers)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-	  --all-extras --group dev --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	  --all-extras --group dev --no-header --output-file requirements.lock pyproject.toml
 
 clean: ## remove .venv and caches; never .teiki, where your data is
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info dist

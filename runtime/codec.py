@@ -12,7 +12,7 @@ wrapped in one byte instead of a protobuf message, and compressed with a preset 
 
 The encoding's name and the header are authenticated with the ciphertext. Payloads with another encoding pass
 through `decode` unchanged, so that histories recorded without a codec stay readable; one of ours that cannot
-be decrypted raises `PayloadUndecodable`, never passes silently.
+be decrypted raises `PayloadUndecodableError`, never passes silently.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,15}")
 
-# Forms: what the body is. Whole messages are rare (search attributes are never encoded, protobuf inputs not used).
+# Forms: what the body is. Whole messages are rare (search attributes are never encoded, protobuf inputs
+# not used).
 _FORM_PROTOBUF, _FORM_JSON, _FORM_NULL = 0, 1, 2
 _FORMS: Final = {_FORM_JSON: b"json/plain", _FORM_NULL: b"binary/null"}
 _FORM_OF: Final = {encoding: form for form, encoding in _FORMS.items()}
@@ -51,11 +52,12 @@ _FORM_OF: Final = {encoding: form for form, encoding in _FORMS.items()}
 # Compressions: 0 none, 1 raw deflate, n + 1 raw deflate with dictionary n.
 _STORED, _DEFLATED = 0, 1
 _MAX_COMPRESSION: Final = 31
-# A small window makes deflate's set-up cheap; a payload that does not fit into it with the dictionary gets the full one.
+# A small window makes deflate's set-up cheap; a payload that does not fit into it with the dictionary gets
+# the full one.
 _SMALL_WINDOW_BITS, _FULL_WINDOW_BITS = 13, 15
 
 
-class PayloadUndecodable(TeikiError):
+class PayloadUndecodableError(TeikiError):
     """A payload of ours that this process cannot read: key missing, key wrong, or bytes changed."""
 
     def __init__(self, message: str, **facts: Any) -> None:
@@ -143,25 +145,25 @@ class KeyRing:
         """The plaintext of `encrypt`, under whichever key the header names.
 
         Raises:
-            PayloadUndecodable: naming the key id.
+            PayloadUndecodableError: naming the key id.
         """
         if not data or data[0] >> 4 != _VERSION:
-            raise PayloadUndecodable("A payload has a format this version of Teiki does not know.")
+            raise PayloadUndecodableError("A payload has a format this version of Teiki does not know.")
         end = 1 + (data[0] & 0x0F)
         header, nonce = data[:end], data[end : end + _NONCE_BYTES]
         key_id = header[1:].decode("ascii", "replace")
         key = self._keys.get(key_id)
         if key is None:
-            raise PayloadUndecodable(
-                f"A payload is encrypted with key {key_id!r}, which is not among the codec keys of this process.",
+            raise PayloadUndecodableError(
+                f"A payload is encrypted with key {key_id!r}, which is not among this process's codec keys.",
                 key_id=key_id,
                 known_key_ids=list(self.ids),
             )
         try:
             return key.decrypt(nonce, data[end + _NONCE_BYTES :], ENCODING + header)
         except (InvalidTag, ValueError) as error:
-            raise PayloadUndecodable(
-                f"A payload of key {key_id!r} does not decrypt: the key's bytes are others, or the payload was changed.",
+            raise PayloadUndecodableError(
+                f"A payload of key {key_id!r} does not decrypt: other key bytes, or the payload was changed.",
                 key_id=key_id,
             ) from error
 
@@ -192,10 +194,10 @@ def unpack(plain: bytes) -> Payload:
     """The payload `pack` was given.
 
     Raises:
-        PayloadUndecodable: for markers of a newer version.
+        PayloadUndecodableError: for markers of a newer version.
     """
     if not plain:
-        raise PayloadUndecodable("A payload is empty inside.")
+        raise PayloadUndecodableError("A payload is empty inside.")
     how, form, body = plain[0] >> 3, plain[0] & 0x07, plain[1:]
     if how != _STORED:
         body = _inflate(body, how)
@@ -203,9 +205,11 @@ def unpack(plain: bytes) -> Payload:
         try:
             return Payload.FromString(body)
         except DecodeError as error:
-            raise PayloadUndecodable("A payload's inner message cannot be parsed.") from error
+            raise PayloadUndecodableError("A payload's inner message cannot be parsed.") from error
     if form not in _FORMS:
-        raise PayloadUndecodable(f"A payload has form {form}, which this version of Teiki does not know.")
+        raise PayloadUndecodableError(
+            f"A payload has form {form}, which this version of Teiki does not know."
+        )
     return Payload(metadata={"encoding": _FORMS[form]}, data=body)
 
 
@@ -220,7 +224,7 @@ def _deflate(body: bytes, zdict: bytes | None) -> bytes:
 def _inflate(body: bytes, how: int) -> bytes:
     zdict = None if how == _DEFLATED else DICTIONARIES.get(how - 1)
     if how != _DEFLATED and zdict is None:
-        raise PayloadUndecodable(
+        raise PayloadUndecodableError(
             f"A payload needs dictionary {how - 1}, which this version of Teiki does not have."
         )
     inflater = (
@@ -231,11 +235,13 @@ def _inflate(body: bytes, how: int) -> bytes:
     try:
         return inflater.decompress(body) + inflater.flush()
     except zlib.error as error:
-        raise PayloadUndecodable("A payload's compression is damaged.") from error
+        raise PayloadUndecodableError("A payload's compression is damaged.") from error
 
 
 class TeikiCodec(PayloadCodec):
-    """The codec of clients, workers, replayers and the codec server. Runs in line: tens of microseconds each."""
+    """The codec of clients, workers, replayers and the codec server. Runs in line: tens of
+    microseconds each.
+    """
 
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
@@ -251,7 +257,7 @@ class TeikiCodec(PayloadCodec):
         """Decrypts ours, hands back others unchanged.
 
         Raises:
-            PayloadUndecodable: one of ours that cannot be read.
+            PayloadUndecodableError: one of ours that cannot be read.
         """
         return [
             unpack(self._keys.decrypt(payload.data))

@@ -2,10 +2,10 @@
 
     python -m runtime.codec_server --port 8234 --origin http://127.0.0.1:8233 --origin http://localhost:8233
 
-`POST /encode` and `/decode` take and answer Temporal's `Payloads` as JSON (the CLI needs both). CORS is exact:
-list every origin the UI is opened under. It shows plaintext, so it listens on loopback unless `--allow-remote`
-says otherwise, which asks for a token (`TEIKI_CODEC_SERVER_TOKEN`). `--port 0` takes a free port and prints
-`{"port": N}` on stdout.
+`POST /encode` and `/decode` take and answer Temporal's `Payloads` as JSON (the CLI needs both). CORS is
+exact: list every origin the UI is opened under. It shows plaintext, so it listens on loopback unless
+`--allow-remote` says otherwise, which asks for a token (`TEIKI_CODEC_SERVER_TOKEN`) or `--no-token`.
+`--port 0` takes a free port and prints `{"port": N}` on stdout.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from google.protobuf import json_format
-from temporalio.api.common.v1 import Payloads
+from temporalio.api.common.v1 import Payload, Payloads
 
 from domain.errors import ErrorCode, TeikiError
-from runtime.codec import KeyRing, PayloadUndecodable, TeikiCodec
+from runtime.codec import KeyRing, PayloadUndecodableError, TeikiCodec
 from runtime.lifecycle import mark_ready, run_service
 from runtime.settings import Settings
 from runtime.telemetry import configure_logging
@@ -37,14 +38,19 @@ _ALLOWED_HEADERS: Final = "authorization, content-type, x-namespace"
 
 _logger = logging.getLogger(__name__)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 def codec_app(keys: KeyRing, *, origins: Sequence[str], token: str | None = None) -> web.Application:
-    """The two routes and `/health`; `origins` as browsers send them (scheme, host, port, no slash at the end)."""
+    """The routes and `/health`; `origins` as browsers send them: scheme, host, port, no slash at the end."""
     codec = TeikiCodec(keys)
-    allowed = frozenset(origins)
+    middlewares = [_cors(frozenset(origins)), *([_bearer(token)] if token is not None else [])]
+    app = web.Application(middlewares=middlewares, client_max_size=_MAX_BODY_BYTES)
+    app.router.add_post("/decode", _translate(codec.decode))
+    app.router.add_post("/encode", _translate(codec.encode))
+    app.router.add_get("/health", _health)
+    return app
 
+
+def _cors(allowed: frozenset[str]) -> Middleware:
     @web.middleware
     async def cors(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin")
@@ -68,37 +74,39 @@ def codec_app(keys: KeyRing, *, origins: Sequence[str], token: str | None = None
         response.headers["Cache-Control"] = "no-store"
         return response
 
+    return cors
+
+
+def _bearer(token: str) -> Middleware:
     @web.middleware
     async def bearer(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if token is not None and request.path != "/health" and request.method != "OPTIONS":
+        if request.path != "/health" and request.method != "OPTIONS":
             given = request.headers.get("Authorization", "").encode()
             if not hmac.compare_digest(given, f"Bearer {token}".encode()):
                 return web.json_response({"error": "a bearer token is needed"}, status=401)
         return await handler(request)
 
-    def route(decode: bool) -> Handler:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            try:
-                payloads = json_format.Parse(await request.text(), Payloads())
-            except (json_format.ParseError, UnicodeDecodeError):
-                return web.json_response({"error": "the body is not Temporal's Payloads as JSON"}, status=400)
-            try:
-                answer = await (codec.decode if decode else codec.encode)(payloads.payloads)
-            except PayloadUndecodable as error:
-                return web.json_response(error.as_json(), status=422)
-            text = json_format.MessageToJson(Payloads(payloads=answer), indent=None)
-            return web.Response(text=text, content_type="application/json")
+    return bearer
 
-        return handle
 
-    async def health(_: web.Request) -> web.StreamResponse:
-        return web.json_response({"status": "ok"})
+def _translate(translate: Callable[[Sequence[Payload]], Awaitable[list[Payload]]]) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            payloads = json_format.Parse(await request.text(), Payloads())
+        except (json_format.ParseError, UnicodeDecodeError):
+            return web.json_response({"error": "the body is not Temporal's Payloads as JSON"}, status=400)
+        try:
+            answer = await translate(payloads.payloads)
+        except PayloadUndecodableError as error:
+            return web.json_response(error.as_json(), status=422)
+        text = json_format.MessageToJson(Payloads(payloads=answer), indent=None)
+        return web.Response(text=text, content_type="application/json")
 
-    app = web.Application(middlewares=[cors, bearer], client_max_size=_MAX_BODY_BYTES)
-    app.router.add_post("/decode", route(decode=True))
-    app.router.add_post("/encode", route(decode=False))
-    app.router.add_get("/health", health)
-    return app
+    return handle
+
+
+async def _health(_: web.Request) -> web.StreamResponse:
+    return web.json_response({"status": "ok"})
 
 
 async def serve(
@@ -111,14 +119,14 @@ async def serve(
         site = web.TCPSite(runner, host, port)
         await site.start()
         if port == 0:
-            print(json.dumps({"port": runner.addresses[0][1]}), flush=True)  # noqa: T201 - the starter's answer
+            print(json.dumps({"port": runner.addresses[0][1]}), flush=True)  # noqa: T201 - for who started us
         mark_ready(settings.ready_file)
         await stop.wait()
     finally:
         await runner.cleanup()
 
 
-def check_exposure(host: str, *, allow_remote: bool, token: str | None) -> None:
+def check_exposure(host: str, *, allow_remote: bool, token: str | None, no_token: bool = False) -> None:
     """Refuses to show plaintext to a network by accident.
 
     Raises:
@@ -136,10 +144,11 @@ def check_exposure(host: str, *, allow_remote: bool, token: str | None) -> None:
             f"The codec server shows plaintext and listens on loopback only; {host} needs --allow-remote.",
             host=host,
         )
-    if token is None:
+    if token is None and not no_token:
         raise TeikiError(
             ErrorCode.SETTINGS_INVALID,
-            "A codec server that others can reach needs a token: set TEIKI_CODEC_SERVER_TOKEN.",
+            "A codec server that others can reach needs a token: set TEIKI_CODEC_SERVER_TOKEN "
+            "(or say --no-token when something in front of it decides who reaches it).",
             host=host,
         )
 
@@ -153,13 +162,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8234)
     parser.add_argument("--origin", action="append", default=[], help="an origin the Web UI is opened under")
     parser.add_argument("--allow-remote", action="store_true", help="listen beyond loopback; needs a token")
+    parser.add_argument("--no-token", action="store_true", help="something in front decides who reaches it")
     given = parser.parse_args(arguments)
 
     async def service(stop: asyncio.Event) -> None:
         settings = Settings.load()
         configure_logging(settings.log_level, settings.log_format)
         token = settings.codec_server_token.get_secret_value() if settings.codec_server_token else None
-        check_exposure(given.host, allow_remote=given.allow_remote, token=token)
+        check_exposure(given.host, allow_remote=given.allow_remote, token=token, no_token=given.no_token)
         origins = [origin.rstrip("/") for origin in given.origin]
         app = codec_app(settings.keyring(), origins=origins, token=token)
         await serve(app, host=given.host, port=given.port, stop=stop, settings=settings)

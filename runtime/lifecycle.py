@@ -1,9 +1,9 @@
 """How Teiki's processes start and end.
 
-Short-lived commands (`run_cli`) must outlive Temporal's Rust threads by a moment: a process that exits while a
-call's answer is on its way aborts inside the interpreter's finalisation (exit status 134; temporalio/sdk-python
-issue 300). Services (`run_service`) get an event that SIGTERM and SIGINT set, and stop by themselves; a second
-signal ends them at once.
+Short-lived commands (`run_cli`) must outlive Temporal's Rust threads by a moment: a process that exits
+while a call's answer is on its way aborts inside the interpreter's finalisation (exit status 134;
+temporalio/sdk-python issue 300). Services (`run_service`) get an event that SIGTERM and SIGINT set, and
+stop by themselves; a second signal ends them at once.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def run_service(
 ) -> int:
     """Runs `main(stop)` until it returns, which it does soon after `stop` is set by SIGTERM or SIGINT.
 
-    Answers the exit status: 0 stopped as asked or finished, 1 refused with an error code (one sentence on stderr).
-    Any other exception is a programmer's and passes through with its traceback. `ready_file`, which `main` writes
-    through `mark_ready`, is removed at the end.
+    Answers the exit status: 0 stopped as asked or finished, 1 refused with an error code (one sentence on
+    stderr). Any other exception is a programmer's and passes through with its traceback. `ready_file`,
+    which `main` writes through `mark_ready`, is removed at the end.
     """
 
     async def guarded() -> int:
@@ -66,7 +66,7 @@ def run_service(
             for number in with_signals:
                 asyncio.get_running_loop().remove_signal_handler(number)
             if ready_file is not None:
-                ready_file.unlink(missing_ok=True)
+                await asyncio.to_thread(ready_file.unlink, missing_ok=True)
             await asyncio.sleep(_EXIT_GRACE_SECONDS)
         return EXIT_OK
 

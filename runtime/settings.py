@@ -1,12 +1,12 @@
 """Every setting of Teiki, read once per process.
 
 Sources, first wins: arguments, the environment (`TEIKI_*`), files named by `TEIKI_<SECRET>_FILE` (how
-containers hand over secrets), and `<state_dir>/stack.json`, which a running `teiki up` writes so that `teiki …`
-in another terminal finds its ports without being told. Where Temporal is comes from Temporal's own environment
-configuration (`TEMPORAL_ADDRESS`, `TEMPORAL_PROFILE`, …; see `runtime.temporal.connect`).
+containers hand over secrets), and `<state_dir>/stack.json`, which a running `teiki up` writes so that
+`teiki …` in another terminal finds its ports without being told. Where Temporal is comes from Temporal's
+own environment configuration (`TEMPORAL_ADDRESS`, `TEMPORAL_PROFILE`, …; see `runtime.temporal.connect`).
 
-A missing secret is an error (`settings_invalid`), never a silent default: only the embedded stack makes its own
-key and its own database password, and hands them over in `stack.json` (0600).
+A missing secret is an error (`settings_invalid`), never a silent default: only the embedded stack makes its
+own key and its own database password, and hands them over in `stack.json` (0600).
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class Settings(BaseSettings):
 
     # where things are
     database_url: SecretStr | None = None
-    """`postgresql://user:password@host:port/name`; needed by everything that reads or writes (see `database`)."""
+    """`postgresql://user:password@host:port/name`; needed by everything that reads or writes (see
+    `database`).
+    """
     gateway: Literal["sandbox"] = "sandbox"
     gateway_url: str = "http://127.0.0.1:8790"
     public_url: str = "http://127.0.0.1:8790"
@@ -66,7 +68,9 @@ class Settings(BaseSettings):
     # the worker
     task_queue: str = "billing"
     workflow_sandbox: bool = True
-    """Temporal's sandbox catches clocks, randomness and I/O in workflow code; it costs about a tenth of the speed."""
+    """Temporal's sandbox catches clocks, randomness and I/O in workflow code; it costs about a tenth
+    of the speed.
+    """
     max_cached_workflows: PositiveInt = 1000
     max_concurrent_activities: PositiveInt = 50
     database_pool_size: PositiveInt = 20

@@ -1,11 +1,13 @@
 """What a process says about itself: logs without personal data, and one Prometheus endpoint.
 
 Logs go to stderr (stdout belongs to answers: `--json` promises one document there), as JSON lines by default.
-Temporal's Rust core would print to stdout on its own; here it is forwarded into the same Python logging. Every
-record passes a filter that removes e-mail addresses and anything that looks like a card number, in the message,
-the arguments, the extra fields and the traceback: codes and ids only (quality.md, "Security").
+Temporal's Rust core would print to stdout on its own; here it is forwarded into the same Python logging.
+Every record passes a filter that removes e-mail addresses and anything that looks like a card number, in
+the message, the arguments, the extra fields and the traceback: codes and ids only (quality.md, "Security").
 
-Business metrics use Temporal's metric meter, so that they appear beside the SDK's own at the same address.
+Business metrics (`teiki_charges_total{outcome,decline}`, `teiki_unknown_outcomes_total`,
+`teiki_suspensions_total{reason}`) are counted by activities and workflows on Temporal's metric meter, so that they
+appear beside the SDK's own at the same address.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from pythonjsonlogger.json import JsonFormatter
-from temporalio.common import MetricMeter
 from temporalio.runtime import (
     LogForwardingConfig,
     LoggingConfig,
@@ -30,7 +31,8 @@ from temporalio.runtime import (
 from runtime.settings import Settings
 
 _EMAIL: Final = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")
-# 13 to 19 digits, also grouped by spaces or dashes; not inside longer runs (hashes, ULIDs have letters around).
+# 13 to 19 digits, also grouped by spaces or dashes; not inside longer runs (hashes, ULIDs have letters
+# around).
 _CARD: Final = re.compile(r"(?<![0-9A-Za-z.])\d(?:[ -]?\d){12,18}(?![0-9A-Za-z])")
 
 _STANDARD_FIELDS: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -59,7 +61,9 @@ def _redact_value(value: Any) -> Any:
 
 
 class RedactingFilter(logging.Filter):
-    """Rewrites records before any formatter sees them; attach it to handlers, so that no logger goes around it."""
+    """Rewrites records before any formatter sees them; attach it to handlers, so that no logger goes
+    around it.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Always true; the record is changed in place."""
@@ -80,7 +84,9 @@ class RedactingFilter(logging.Filter):
 def configure_logging(
     level: str = "INFO", log_format: Literal["json", "text"] = "json", *, stream: Any = None
 ) -> logging.Handler:
-    """Sends every log line to stderr (or `stream`), redacted. Calling it again replaces the earlier set-up."""
+    """Sends every log line to stderr (or `stream`), redacted. Calling it again replaces the earlier
+    set-up.
+    """
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     handler.addFilter(RedactingFilter())
     if log_format == "json":
@@ -110,7 +116,9 @@ def start_telemetry(settings: Settings) -> Runtime:
 
 
 def process_runtime(settings: Settings | None = None) -> Runtime:
-    """The Temporal runtime of this process, made on first use; a runtime is a pool of threads, so there is one."""
+    """The Temporal runtime of this process, made on first use; a runtime is a pool of threads, so
+    there is one.
+    """
     if not _process_runtime:
         level, address = (
             ("WARNING", None) if settings is None else (settings.log_level, settings.metrics_address)
@@ -147,30 +155,3 @@ def telemetry_config(log_level: str = "WARNING", metrics_address: str | None = N
             else None
         ),
     )
-
-
-class BusinessMetrics:
-    """Counters of what matters to the business, on the meter of an activity (or of the runtime).
-
-    At the Prometheus endpoint they read `teiki_charges_total{outcome}`, `teiki_unknown_outcomes_total` and
-    `teiki_suspensions_total{reason}`. Labels are codes from small, closed sets; never ids.
-    """
-
-    def __init__(self, meter: MetricMeter) -> None:
-        self._charges = meter.create_counter("teiki_charges", "Charge attempts by outcome")
-        self._unknown = meter.create_counter(
-            "teiki_unknown_outcomes", "Attempts whose outcome was not known at once"
-        )
-        self._suspensions = meter.create_counter("teiki_suspensions", "Subscriptions suspended, by reason")
-
-    def charge(self, outcome: str) -> None:
-        """One attempt ended: `succeeded`, `failed` or `pending`."""
-        self._charges.add(1, {"outcome": outcome})
-
-    def unknown_outcome(self) -> None:
-        """One attempt was sent and its outcome is not known."""
-        self._unknown.add(1)
-
-    def suspension(self, reason: str) -> None:
-        """One subscription was suspended."""
-        self._suspensions.add(1, {"reason": reason})

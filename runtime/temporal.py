@@ -1,9 +1,10 @@
 """One Temporal plugin for client, worker, replayer and test environments.
 
-One place decides how bytes look (pydantic JSON, our codec, encoded failures) and what workflow code may import
-(the sandbox with `RAISE_ON_UNINTENTIONAL_PASSTHROUGH`: a workflow file that imports anything not passed through
-fails when the worker is constructed, not in production). Give the plugin to the client only; workers made from
-that client inherit it. A `Replayer` and `WorkflowEnvironment.start_*` take it as `plugins=[…]`.
+One place decides how bytes look (pydantic JSON, our codec, encoded failures) and what workflow code may
+import (the sandbox with `RAISE_ON_UNINTENTIONAL_PASSTHROUGH`: a workflow file that imports anything not
+passed through fails when the worker is constructed, not in production). Give the plugin to the client only;
+workers made from that client inherit it. A `Replayer` and `WorkflowEnvironment.start_*` take it as
+`plugins=[…]`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ PASSTHROUGH_MODULES: Final = (
 
 
 def teiki_plugin(keys: KeyRing | None, *, sandbox: bool = True) -> SimplePlugin:
-    """The plugin; `keys=None` means no codec, for recorded histories (which are stored without encryption)."""
+    """The plugin; `keys=None` means no codec, for recorded histories (which are stored without
+    encryption).
+    """
     return SimplePlugin(
         "teiki",
         data_converter=data_converter(keys),
@@ -76,7 +79,9 @@ def _workflow_runner(*, sandbox: bool) -> WorkflowRunner:
 
 
 def connect_arguments(settings: Settings) -> dict[str, Any]:
-    """Arguments of `Client.connect`: Temporal's own configuration, then the running stack, then localhost:7233."""
+    """Arguments of `Client.connect`: Temporal's own configuration, then the running stack, then
+    localhost:7233.
+    """
     arguments: dict[str, Any] = {**ClientConfig.load_client_connect_config()}
     arguments.setdefault("target_host", settings.temporal_address or DEFAULT_ADDRESS)
     arguments.setdefault("namespace", settings.temporal_namespace or DEFAULT_NAMESPACE)
@@ -110,7 +115,8 @@ async def ensure_search_attributes(client: Client, attributes: Mapping[str, str]
     The V1 time-skipping server cannot list attributes: there each one is added, and one that exists is left.
 
     Raises:
-        TeikiError: `engine_unavailable` when an attribute exists with another type; nothing can repair that safely.
+        TeikiError: `engine_unavailable` when an attribute exists with another type; nothing can repair that
+        safely.
     """
     wanted = {
         name: IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{_screaming(kind)}")

@@ -1,10 +1,10 @@
 """Runs a command that dies with its parent: `python -I -S leash.py SIGNAL PARENT USER COMMAND…`.
 
-On Linux the kernel sends SIGNAL to the command when PARENT is gone (PR_SET_PDEATHSIG), also when it was killed with
-SIGKILL and could not stop anything itself. USER is `uid:gid` to become first, or `-`: Postgres refuses to run as root.
-The setting does not survive a change of user, so it comes after; it survives exec, so the command needs no wrapper
-at run time. Runs as a small process of its own because code between fork and exec of a process with threads may
-deadlock. Uses the standard library only.
+On Linux the kernel sends SIGNAL to the command when PARENT is gone (PR_SET_PDEATHSIG), also when it was
+killed with SIGKILL and could not stop anything itself. USER is `uid:gid` to become first, or `-`: Postgres
+refuses to run as root. The setting does not survive a change of user, so it comes after; it survives exec,
+so the command needs no wrapper at run time. Runs as a small process of its own because code between fork
+and exec of a process with threads may deadlock. Uses the standard library only.
 """
 
 from __future__ import annotations

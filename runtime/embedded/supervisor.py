@@ -1,8 +1,8 @@
 """Keeps a few processes running: in order, healthy, restarted, and stopped in reverse.
 
-Knows nothing about what it runs: services are records (`ServiceSpec`). A service that ends by itself is started
-again with growing pauses, and that is said aloud; a one-shot (migrations) must end with status 0 before the next
-service starts.
+Knows nothing about what it runs: services are records (`ServiceSpec`). A service that ends by itself is
+started again with growing pauses, and that is said aloud; a one-shot (migrations) must end with status 0
+before the next service starts.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def file_ready(path: Path) -> tuple[Callable[[], None], Probe]:
     """A probe, and what to do before each start: the service writes this file once it serves."""
 
     async def probe() -> bool:
-        return path.exists()
+        return path.exists()  # noqa: ASYNC240 - one stat of a local file
 
     return lambda: path.unlink(missing_ok=True), probe
 
@@ -109,7 +109,7 @@ class Supervisor:
         process = await self._spawn(spec)
         if spec.one_shot:
             try:
-                status = await asyncio.wait_for(process.wait(), spec.start_seconds)
+                status: int | None = await asyncio.wait_for(process.wait(), spec.start_seconds)
             except TimeoutError:
                 status = await end(process, with_signal=spec.stop_signal)
             self._forget(spec)

@@ -2,8 +2,8 @@
 
 `DevServer` is the real Temporal server with its Web UI on SQLite. Two settings matter (performance.md §1):
 write-ahead logging makes its file as fast as memory, and `timerProcessorMaxTimeShift` stops short timers from
-firing a second late. `TimeSkippingServer` is the V1 test server with one global clock: one workflow family at a
-time, and never `asyncio.gather` over results there (reference: temporal_and_style.md §1.9).
+firing a second late. `TimeSkippingServer` is the V1 test server with one global clock: one workflow family
+at a time, and never `asyncio.gather` over results there (reference: temporal_and_style.md §1.9).
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ FAST_TIMERS: Final = {
     "history.transferProcessorMaxPollRPS": "1000",
     "history.transferProcessorMaxPollHostRPS": "3000",
 }
-"""Dynamic configuration for tests, demos and benchmarks: short timers fire on time instead of a second late."""
+"""Dynamic configuration for tests, demos and benchmarks: short timers fire on time instead of a
+second late.
+"""
 
 _START_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
@@ -56,7 +58,9 @@ def dev_server_command(
     http_port: int | None = None,
     metrics_port: int | None = None,
 ) -> list[str]:
-    """The command line of the real server; `database=None` keeps everything in memory, `ui_port=None` has no UI."""
+    """The command line of the real server; `database=None` keeps everything in memory, `ui_port=None`
+    has no UI.
+    """
     command = [
         *(str(program("temporal")), "server", "start-dev", "--ip", LOOPBACK, "--port", str(port)),
         *("--log-level", "warn", "--log-format", "json"),
@@ -166,7 +170,8 @@ class DevServer:
 class TimeSkippingServer(AbstractAsyncContextManager[WorkflowEnvironment]):
     """The V1 time-skipping server while the context lasts; entering gives its `WorkflowEnvironment`.
 
-    The environment's client has Teiki's plugin (no codec without keys) and the search attributes are registered.
+    The environment's client has Teiki's plugin (no codec without keys) and the search attributes are
+    registered.
     """
 
     def __init__(
@@ -180,24 +185,22 @@ class TimeSkippingServer(AbstractAsyncContextManager[WorkflowEnvironment]):
         self._plugin = teiki_plugin(keys, sandbox=sandbox)
         self._search_attributes = search_attributes
         self._extra_arguments = extra_arguments
-        self._home: tempfile.TemporaryDirectory[str] | None = None
         self._environment: WorkflowEnvironment | None = None
 
     async def __aenter__(self) -> WorkflowEnvironment:
-        self._home = tempfile.TemporaryDirectory(prefix="teiki-time-skipping-")
-        launcher = _write_launcher(Path(self._home.name) / "server", program("temporal-test-server"))
-        try:
-            self._environment = await WorkflowEnvironment.start_time_skipping(
-                test_server_existing_path=str(launcher),
-                test_server_extra_args=self._extra_arguments,
-                plugins=[self._plugin],
-                runtime=process_runtime(),
-            )
-        except RuntimeError as error:
-            self._home.cleanup()
-            raise TeikiError(
-                ErrorCode.ENGINE_UNAVAILABLE, "The time-skipping Temporal server did not start."
-            ) from error
+        with tempfile.TemporaryDirectory(prefix="teiki-time-skipping-") as home:  # only needed to start
+            launcher = _write_launcher(Path(home) / "server", program("temporal-test-server"))
+            try:
+                self._environment = await WorkflowEnvironment.start_time_skipping(
+                    test_server_existing_path=str(launcher),
+                    test_server_extra_args=self._extra_arguments,
+                    plugins=[self._plugin],
+                    runtime=process_runtime(),
+                )
+            except RuntimeError as error:
+                raise TeikiError(
+                    ErrorCode.ENGINE_UNAVAILABLE, "The time-skipping Temporal server did not start."
+                ) from error
         await ensure_search_attributes(self._environment.client, self._search_attributes)
         return self._environment
 
@@ -206,8 +209,6 @@ class TimeSkippingServer(AbstractAsyncContextManager[WorkflowEnvironment]):
     ) -> None:
         if self._environment is not None:
             await self._environment.shutdown()
-        if self._home is not None:
-            self._home.cleanup()
 
 
 def _write_launcher(path: Path, server: Path) -> Path:

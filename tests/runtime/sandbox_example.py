@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from temporalio import activity, workflow
+from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel
@@ -30,12 +31,6 @@ class Demo:
                 fail,
                 greeting,
                 start_to_close_timeout=timedelta(seconds=5),
-                retry_policy=workflow_retry_once(),
+                retry_policy=RetryPolicy(maximum_attempts=1),
             )
         return greeting
-
-
-def workflow_retry_once():
-    from temporalio.common import RetryPolicy
-
-    return RetryPolicy(maximum_attempts=1)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
 
 from domain.errors import ErrorCode, TeikiError
-from runtime.codec import ENCODING, KeyRing, PayloadUndecodable, TeikiCodec, new_key, pack, unpack
+from runtime.codec import ENCODING, KeyRing, PayloadUndecodableError, TeikiCodec, new_key, pack, unpack
 from runtime.codec_dictionary import CURRENT, DICTIONARIES
 
 KEY_1, KEY_2 = (bytes([number]) * 32 for number in (1, 2))
@@ -87,12 +87,12 @@ class TestKeys:
         rotated = TeikiCodec(ring(("k2", KEY_2), ("k1", KEY_1)))
         assert await rotated.decode([old]) == [json_payload(CHARGE)]
         [new] = await rotated.encode([json_payload(CHARGE)])
-        with pytest.raises(PayloadUndecodable, match="'k2'"):
+        with pytest.raises(PayloadUndecodableError, match="'k2'"):
             await TeikiCodec(ring(("k1", KEY_1))).decode([new])
 
     async def test_another_key_under_the_same_id_is_an_error_naming_the_id(self):
         [encoded] = await TeikiCodec(ring(("k1", KEY_1))).encode([json_payload(CHARGE)])
-        with pytest.raises(PayloadUndecodable, match="'k1'") as refused:
+        with pytest.raises(PayloadUndecodableError, match="'k1'") as refused:
             await TeikiCodec(ring(("k1", KEY_2))).decode([encoded])
         assert refused.value.facts == {"key_id": "k1"}
 
@@ -101,13 +101,13 @@ class TestKeys:
         for position in range(len(encoded.data)):
             changed = bytearray(encoded.data)
             changed[position] ^= 0x01
-            with pytest.raises(PayloadUndecodable):
+            with pytest.raises(PayloadUndecodableError):
                 await TeikiCodec(ring()).decode([Payload(metadata=encoded.metadata, data=bytes(changed))])
 
     async def test_a_cut_payload_is_an_error(self):
         [encoded] = await TeikiCodec(ring()).encode([json_payload(CHARGE)])
         for length in range(len(encoded.data)):
-            with pytest.raises(PayloadUndecodable):
+            with pytest.raises(PayloadUndecodableError):
                 await TeikiCodec(ring()).decode(
                     [Payload(metadata=encoded.metadata, data=encoded.data[:length])]
                 )
@@ -187,5 +187,5 @@ class TestDictionaries:
         assert all(1 <= number <= 30 for number in DICTIONARIES)
 
     def test_a_dictionary_of_the_future_is_an_error_not_garbage(self):
-        with pytest.raises(PayloadUndecodable, match="dictionary 30"):
+        with pytest.raises(PayloadUndecodableError, match="dictionary 30"):
             unpack(bytes([31 << 3 | 1]) + b"whatever")

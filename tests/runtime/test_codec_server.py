@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from temporalio.api.common.v1 import Payload, Payloads
 
 from domain.errors import TeikiError
-from runtime.codec import TeikiCodec, new_key
+from runtime.codec import KeyRing, TeikiCodec, new_key
 from runtime.codec_server import check_exposure, codec_app
 
 UI = "http://127.0.0.1:8233"
@@ -79,8 +79,6 @@ async def test_a_page_of_another_origin_gets_nothing(client, keys, origin):
 
 
 async def test_a_payload_of_another_key_is_an_error_with_its_code(client):
-    from runtime.codec import KeyRing
-
     [payload] = await TeikiCodec(KeyRing.parse(new_key("other"))).encode([PLAIN])
     answer = await client.post("/decode", json=body(payload))
     assert answer.status == 422

@@ -1,14 +1,18 @@
 """The servers from wheels start on free ports, keep what they should, and leave nothing behind."""
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from datetime import timedelta
 from pathlib import Path
 
+import aiohttp
 import psutil
 import psycopg
 import pytest
@@ -27,12 +31,15 @@ async def one(url, query):
 @pytest.fixture
 def home():
     """Where an unprivileged Postgres may go (pytest's own directories are closed to other users)."""
-    import shutil
-    import tempfile
 
     directory = Path(tempfile.mkdtemp(prefix="teiki-test-"))
     yield directory
     shutil.rmtree(directory)
+
+
+def sleeper():
+    """A process that has nothing to do with us."""
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 
 
 class TestPostgres:
@@ -83,7 +90,7 @@ class TestPostgres:
     async def test_a_stale_lock_file_naming_a_stranger_does_not_block_the_start(self, home):
         async with EmbeddedPostgres(home / "pg", password="p", durable=False):
             pass
-        stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        stranger = sleeper()
         try:
             (home / "pg" / "data" / "postmaster.pid").write_text(f"{stranger.pid}\n")
             async with EmbeddedPostgres(home / "pg", password="p", durable=False) as server:
@@ -124,7 +131,6 @@ class TestDeath:
         assert any(name.startswith("temporal-test") for name in names)
         _, alive = psutil.wait_procs(children, timeout=20)
         assert alive == []
-        import shutil
 
         for directory in directories:  # what a killed process cannot remove itself
             shutil.rmtree(directory)
@@ -132,7 +138,6 @@ class TestDeath:
 
 class TestTemporal:
     async def test_the_real_server_counts_its_actions_for_the_benchmark(self, dev_server):
-        import aiohttp
 
         async with aiohttp.ClientSession() as session, session.get(dev_server.metrics_url) as answer:
             assert answer.status == 200
@@ -167,7 +172,6 @@ class TestPorts:
         assert len(set(ports)) == 20
 
     def test_a_taken_port_is_not_preferred(self):
-        import socket
 
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))

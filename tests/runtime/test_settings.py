@@ -1,6 +1,7 @@
 """Where settings come from, which one wins, and that missing secrets are never papered over."""
 
 import json
+import os
 
 import pytest
 
@@ -12,8 +13,6 @@ from runtime.temporal import connect_arguments
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch, tmp_path):
-    import os
-
     for name in [name for name in os.environ if name.startswith(("TEIKI_", "TEMPORAL_"))]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)

@@ -1,6 +1,9 @@
-"""The embedded stack, with small stand-ins for Teiki's own services: started in order, watched, cleaned up."""
+"""The embedded stack, with small stand-ins for Teiki's own services: started in order, watched,
+cleaned up.
+"""
 
 import asyncio
+import io
 import json
 import os
 import shutil
@@ -54,6 +57,19 @@ def stand_ins(plan):
     ]
 
 
+def sleeper():
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+
+
+def killed_stack(state_dir):
+    """A stack whose process is killed as soon as it is up."""
+    with subprocess.Popen(
+        [sys.executable, "-c", UP, str(state_dir)], stdout=subprocess.PIPE, text=True
+    ) as stack:
+        assert stack.stdout.readline() == "up\n"
+        stack.kill()
+
+
 def children_of(state_dir):
     return {
         child["name"]: child["pid"] for child in json.loads((state_dir / "pids.json").read_text())["children"]
@@ -81,10 +97,9 @@ async def test_a_stack_starts_serves_recovers_and_leaves_only_its_data(home, mon
         for secret in ("keys", "stack.json", "postgres.password", "pids.json"):
             assert stat.S_IMODE((state_dir / secret).stat().st_mode) == 0o600
         # people see where everything is, and no secret
-        console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+        console = Console(width=120, record=True, file=io.StringIO())
         console.print(summary(stack.plan))
         shown = console.export_text()
-        console.file.close()
         assert stack.plan.url("web_ui") in shown
         assert (state_dir / "postgres.password").read_text().strip() not in shown
         # no variable of another Temporal reaches our children
@@ -107,9 +122,11 @@ async def test_a_stack_starts_serves_recovers_and_leaves_only_its_data(home, mon
     assert [pid for pid in after.values() if psutil.pid_exists(pid)] == []
 
     key = (state_dir / "keys").read_text()
-    async with EmbeddedStack(state_dir, services=lambda _: [], durable=False) as again:
-        async with await psycopg.AsyncConnection.connect(again.settings().database) as connection:
-            assert await (await connection.execute("SELECT answer FROM facts")).fetchone() == (7,)
+    async with (
+        EmbeddedStack(state_dir, services=lambda _: [], durable=False) as again,
+        await psycopg.AsyncConnection.connect(again.settings().database) as connection,
+    ):
+        assert await (await connection.execute("SELECT answer FROM facts")).fetchone() == (7,)
     assert (state_dir / "keys").read_text() == key
 
 
@@ -129,14 +146,10 @@ UP = textwrap.dedent(
 
 async def test_after_a_kill_the_next_stack_cleans_up_only_what_is_ours(home):
     state_dir = home / ".teiki"
-    with subprocess.Popen(
-        [sys.executable, "-c", UP, str(state_dir)], stdout=subprocess.PIPE, text=True
-    ) as first:
-        assert first.stdout.readline() == "up\n"
-        first.kill()
+    killed_stack(state_dir)
     # The kernel ends our children with us; where it cannot, pids.json remembers them. Both at once here:
-    orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    orphan = sleeper()
+    stranger = sleeper()
     try:
         recorded = json.loads((state_dir / "pids.json").read_text())
         recorded["children"] += [

@@ -153,7 +153,7 @@ async def test_workflows_in_a_package_may_share_modules_they_pass_through(
         "        return LIMIT\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    from demo_workflows.counter import Counter
+    from demo_workflows.counter import Counter  # noqa: PLC0415 - written by this test
 
     queue = f"counter-{uuid.uuid4()}"
     async with Worker(time_skipping.client, task_queue=queue, workflows=[Counter]):
