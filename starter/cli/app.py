@@ -1,0 +1,44 @@
+"""The tree of commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from starter.cli import catalogue, services, subscription
+
+app = typer.Typer(
+    name="teiki",
+    help="Teiki: recurring charges that happen exactly as agreed, and can be explained.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow, and rarely wanted
+
+        try:
+            print(f"teiki {version('teiki')}")
+        except PackageNotFoundError:
+            print("teiki (from its sources, not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="The version.")
+    ] = False,
+) -> None:
+    """Teiki: recurring charges that happen exactly as agreed, and can be explained."""
+
+
+services.register(app)
+app.add_typer(subscription.app, name="subscription")
+app.add_typer(catalogue.customers, name="customer")
+app.add_typer(catalogue.products, name="product")
+app.add_typer(catalogue.payment_methods, name="payment-method")

@@ -1,0 +1,265 @@
+"""What `teiki doctor` looks at. Each check is one question, with an answer and, when it fails, what to do.
+
+A check that cannot be asked because an earlier one failed is skipped, not failed: one cause, one complaint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
+
+import aiohttp
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy.exc import OperationalError
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, GetSystemInfoRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from db import migrate
+from db.engine import Database
+from db.reads.ledger import settled_totals
+from domain.errors import TeikiError
+from runtime.search_attributes import SEARCH_ATTRIBUTES
+from runtime.settings import Settings
+from runtime.temporal import connect
+from starter.cli.ledgers import compare
+
+_PATIENCE_SECONDS: Final = 8.0
+State = Literal["ok", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question's answer; `advice` says what to do when it failed."""
+
+    name: str
+    state: State
+    found: str
+    advice: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Failed(Exception):  # noqa: N818 - an answer, caught where the question was asked
+    """A check's bad news."""
+
+    def __init__(self, found: str, advice: str, **facts: Any) -> None:
+        super().__init__(found)
+        self.found, self.advice, self.facts = found, advice, facts
+
+
+class Skipped(Exception):  # noqa: N818 - as above
+    """The question cannot be asked here."""
+
+
+Answer = str | tuple[str, dict[str, Any]]
+
+
+async def examine(*, ledger: bool) -> list[Check]:
+    """Every check, in the order in which one needs the other."""
+    visit = _Visit()
+    questions: list[tuple[str, Callable[[], Awaitable[Answer]]]] = [
+        ("settings", visit.settings_are_valid),
+        ("codec keys", visit.has_codec_keys),
+        ("Postgres", visit.postgres_answers),
+        ("migrations", visit.migrations_are_at_head),
+        ("gateway", visit.gateway_answers),
+        ("Temporal", visit.temporal_answers),
+        ("search attributes", visit.search_attributes_exist),
+        ("worker", visit.worker_polls),
+    ]
+    if ledger:
+        questions.append(("ledger", visit.ledgers_agree))
+    try:
+        return [await _ask(name, question) for name, question in questions]
+    finally:
+        await visit.leave()
+
+
+async def _ask(name: str, question: Callable[[], Awaitable[Answer]]) -> Check:
+    try:
+        answer = await asyncio.wait_for(question(), _PATIENCE_SECONDS)
+    except Failed as bad:
+        return Check(name, "failed", bad.found, bad.advice, bad.facts)
+    except Skipped as skipped:
+        return Check(name, "skipped", str(skipped))
+    except TeikiError as error:
+        return Check(name, "failed", error.message, _ADVICE.get(name, ""), {"code": error.code.value})
+    except TimeoutError:
+        return Check(name, "failed", f"no answer within {_PATIENCE_SECONDS:.0f} s", _ADVICE.get(name, ""))
+    found, facts = answer if isinstance(answer, tuple) else (answer, {})
+    return Check(name, "ok", found, facts=facts)
+
+
+_ADVICE: Final = {
+    "settings": "Correct the variables named here, or start everything with `teiki up`.",
+    "codec keys": "Set TEIKI_CODEC_KEYS (or TEIKI_CODEC_KEYS_FILE) to id:base64 of 32 bytes.",
+    "Temporal": "Start it (`teiki up`), or name it with TEMPORAL_ADDRESS.",
+    "Postgres": "Start it (`teiki up`), or name it with TEIKI_DATABASE_URL.",
+    "migrations": "Run `teiki migrate upgrade`.",
+    "gateway": "Start it (`teiki up`), or name it with TEIKI_GATEWAY_URL.",
+    "worker": "Start one: `teiki worker`.",
+}
+
+
+class _Visit:
+    """What the checks find out and later ones need."""
+
+    def __init__(self) -> None:
+        self._settings: Settings | None = None
+        self._client: Client | None = None
+        self._database: Database | None = None
+        self._gateway_answers = False
+
+    async def leave(self) -> None:
+        if self._database is not None:
+            await self._database.close()
+
+    async def settings_are_valid(self) -> Answer:
+        self._settings = Settings.load()
+        return f"gateway {self._settings.gateway}, task queue {self._settings.task_queue}"
+
+    @property
+    def settings(self) -> Settings:
+        if self._settings is None:
+            raise Skipped("the settings come first")
+        return self._settings
+
+    async def has_codec_keys(self) -> Answer:
+        ids = self.settings.keyring().ids
+        return f"{len(ids)} ({', '.join(ids)}); {ids[0]} encrypts"
+
+    # ------------------------------------------------------------------ Temporal
+
+    async def temporal_answers(self) -> Answer:
+        client = await connect(self.settings)
+        info = await client.workflow_service.get_system_info(GetSystemInfoRequest())
+        self._client = client
+        version = f", server {info.server_version}" if info.server_version else ""
+        return f"{client.service_client.config.target_host}, namespace {client.namespace}{version}"
+
+    @property
+    def client(self) -> Client:
+        if self._client is None:
+            raise Skipped("Temporal comes first")
+        return self._client
+
+    async def search_attributes_exist(self) -> Answer:
+        request = ListSearchAttributesRequest(namespace=self.client.namespace)
+        try:
+            answer = await self.client.operator_service.list_search_attributes(request)
+        except RPCError as error:
+            if error.status == RPCStatusCode.UNIMPLEMENTED:
+                raise Skipped("this server cannot list them") from error
+            raise Failed(error.message, "Is this a Temporal server of ours?") from error
+        missing = sorted(SEARCH_ATTRIBUTES.keys() - answer.custom_attributes.keys())
+        if missing:
+            raise Failed(
+                "missing: " + ", ".join(missing),
+                "Start a worker, which registers them, or register them with Temporal's own command line.",
+                missing=missing,
+            )
+        return ", ".join(sorted(SEARCH_ATTRIBUTES))
+
+    async def worker_polls(self) -> Answer:
+        """Somebody asks for workflow tasks and for activity tasks on our queue."""
+        queue, pollers = self.settings.task_queue, {}
+        for kind in ("WORKFLOW", "ACTIVITY"):
+            request = DescribeTaskQueueRequest(
+                namespace=self.client.namespace,
+                task_queue=TaskQueue(name=queue),
+                task_queue_type=TaskQueueType.Value(f"TASK_QUEUE_TYPE_{kind}"),
+            )
+            try:
+                answer = await self.client.workflow_service.describe_task_queue(request)
+            except RPCError as error:
+                if error.status == RPCStatusCode.UNIMPLEMENTED:
+                    raise Skipped("this server cannot tell") from error
+                raise Failed(error.message, _ADVICE["worker"]) from error
+            pollers[kind] = len(answer.pollers)
+        if not all(pollers.values()):
+            raise Failed(f"nobody works on the task queue {queue}", _ADVICE["worker"], task_queue=queue)
+        return f"{pollers['WORKFLOW']} polling on {queue}"
+
+    # ------------------------------------------------------------------ Postgres and the gateway
+
+    async def postgres_answers(self) -> Answer:
+        database = Database.connect(self.settings.database, pool_size=1)
+        try:
+            row = await database.fetch_one("SELECT current_setting('server_version') AS version", {})
+        except TeikiError:
+            await database.close()
+            raise
+        self._database = database
+        assert row is not None
+        return f"version {row['version']}"
+
+    @property
+    def database(self) -> Database:
+        if self._database is None:
+            raise Skipped("Postgres comes first")
+        return self._database
+
+    async def migrations_are_at_head(self) -> Answer:
+        assert self.database is not None
+        try:
+            current = await asyncio.to_thread(migrate.current, self.settings.database)
+        except OperationalError as error:
+            raise Failed("the database went away", _ADVICE["Postgres"]) from error
+        head = migrate.head()
+        if current != head:
+            raise Failed(
+                f"at {current or 'nothing'}, head is {head}",
+                _ADVICE["migrations"],
+                current=current,
+                head=head,
+            )
+        return f"at head ({head})"
+
+    async def gateway_answers(self) -> Answer:
+        await self._get("/health")
+        self._gateway_answers = True
+        return self.settings.gateway_url
+
+    async def _get(self, path: str) -> Any:
+        url = self.settings.gateway_url.rstrip("/") + path
+        timeout = aiohttp.ClientTimeout(total=_PATIENCE_SECONDS / 2)
+        try:
+            async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url) as answer:
+                if answer.status != 200:
+                    raise Failed(f"{url} answers {answer.status}", _ADVICE["gateway"])
+                return await answer.json()
+        except (aiohttp.ClientError, ValueError, TimeoutError) as error:
+            raise Failed(f"{url}: {type(error).__name__}", _ADVICE["gateway"]) from error
+
+    async def ledgers_agree(self) -> Answer:
+        """The gateway's settled totals less refunds, and ours, per currency."""
+        if not self._gateway_answers:
+            raise Skipped("the gateway comes first")
+        ours = await settled_totals(self.database)
+        found = compare(await self._get("/_audit/ledger"), ours)
+        if found.problems:
+            raise Failed("; ".join(found.problems), found.advice, **found.facts)
+        return found.summary, found.facts
+
+
+def table(found: list[Check]) -> Table:
+    """The checks as people read them."""
+    shown = Table("check", "", "found", "what to do", header_style="bold", box=None, pad_edge=False)
+    colours = {"ok": "green", "failed": "bold red", "skipped": "dim"}
+    for check in found:
+        shown.add_row(
+            Text(check.name),
+            Text(check.state, style=colours[check.state]),
+            Text(check.found),
+            Text(check.advice),
+        )
+    return shown
