@@ -7,15 +7,16 @@ run of the same activity. The row, history, payments and outbox change together 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final, LiteralString
 
 from db.card_links import CardLinkRow, attach_card_form, find_card_link, issue_card_link, use_card_link
 from db.effects import SET_ROW, moves_data, row_json
 from db.engine import Database
-from db.requests import CREATE_SCOPE, Cursor, claim, operation_scope
-from db.shapes import Happening, Opened, Opening, Recorded, Refused
+from db.opening import open_subscription
+from db.requests import Cursor, claim, operation_scope
+from db.shapes import Happening, Recorded, Refused
+from db.steps import conflict, require_card, write_events
 from domain.declines import DeclineCode
 from domain.errors import ErrorCode
 from domain.subscription import FINAL
@@ -28,36 +29,6 @@ __all__ = [
     "record",
     "use_card_link",
 ]
-
-# FOR SHARE: an entry that is being changed or blocked right now is waited for.
-_CUSTOMER: Final[LiteralString] = "SELECT blocked_at FROM customers WHERE id = %s FOR SHARE"
-_PRODUCT: Final[LiteralString] = "SELECT 1 AS yes FROM products WHERE id = %s"
-_METHOD: Final[LiteralString] = (
-    "SELECT customer_id, kind, blocked_at FROM payment_methods WHERE id = %s FOR SHARE"
-)
-
-_OPEN: Final[LiteralString] = """
-INSERT INTO subscriptions (id, customer_id, product_id, order_id, payment_method_id, terms, currency, period, zone,
-    anchor_on, status, reason, next_kind, next_at, failing, charges, charged_minor, amount_minor, next_amount_minor,
-    cancel_at, metadata, created_at, updated_at)
-VALUES (%(id)s, %(customer_id)s, %(product_id)s, %(order_id)s, %(payment_method_id)s, %(terms)s::jsonb, %(currency)s,
-    %(period)s, %(zone)s, %(anchor_on)s, %(status)s, %(reason)s, %(next_kind)s, %(next_at)s, %(failing)s, %(charges)s,
-    %(charged_minor)s, %(amount_minor)s, %(next_amount_minor)s, %(cancel_at)s, %(metadata)s::jsonb, %(at)s, %(at)s)
-"""
-
-_EVENTS: Final[LiteralString] = """
-WITH event AS (
-    INSERT INTO history (subject_id, kind, at, actor, comment, number, data, event_key)
-    SELECT %(subject_id)s, e->>'kind', %(at)s, %(actor)s, COALESCE(e->>'comment', ''), %(number)s, e->'data',
-           CASE WHEN n = 1 THEN %(event_key)s END
-    FROM jsonb_array_elements(%(events)s::jsonb) WITH ORDINALITY AS t (e, n) ORDER BY n
-)
-INSERT INTO outbox (topic, subject_id, payload)
-SELECT 'subscription.' || (e->>'kind'), %(subject_id)s,
-       (e->'data') || jsonb_build_object('subscription_id', %(subject_id)s::text)
-FROM jsonb_array_elements(%(events)s::jsonb) WITH ORDINALITY AS t (e, n)
-WHERE e->>'kind' IN ('operation', 'status') ORDER BY n
-"""
 
 _LOCK: Final[LiteralString] = """
 SELECT customer_id, amount_minor, currency FROM subscriptions WHERE id = %(subscription_id)s FOR NO KEY UPDATE
@@ -84,7 +55,7 @@ WITH gone AS (
 INSERT INTO history (subject_id, kind, at, actor, number, data, event_key)
 SELECT %(subscription_id)s, 'skip', %(at)s, %(actor)s, number,
        jsonb_build_object('due', to_jsonb(due_at), 'reason', skip_reason),
-       CASE WHEN number = %(first_number)s THEN %(event_key)s END
+       CASE WHEN row_number() OVER (ORDER BY number) = 1 THEN %(event_key)s END
 FROM gone ORDER BY number
 """
 
@@ -95,87 +66,6 @@ WHERE p.subscription_id = %(subscription_id)s AND p.state = 'collecting'
                   WHERE a.subscription_id = p.subscription_id AND a.number = p.number AND a.purpose = 'charge'
                     AND a.state IN ('sent', 'unsent', 'unknown', 'pending', 'attention', 'settled'))
 """
-
-
-async def open_subscription(db: Database, order: Opening) -> Opened:
-    """Enter a subscription, or say why not.
-
-    Args:
-        db: the database.
-        order: what was asked for and agreed; `activities.contracts.records.OpenInput` fits.
-
-    Returns:
-        `opened` (also when this very subscription was entered before); `duplicate` with the id of an earlier
-        request's subscription; `refused` with `customer_not_found`, `customer_blocked`, `product_not_found`,
-        `payment_method_not_found`, `payment_method_of_other_customer`, `payment_method_not_card`,
-        `payment_method_blocked` or `request_id_conflict`. A refusal writes nothing.
-    """
-    try:
-        async with db.transaction() as cursor:
-            return await _open(cursor, order)
-    except Refused as refusal:
-        return Opened(
-            outcome="refused",
-            subscription_id=order.subscription_id,
-            code=refusal.code,
-            message=refusal.message,
-            facts=refusal.facts,
-        )
-
-
-async def _open(cursor: Cursor, order: Opening) -> Opened:
-    claimed = await claim(
-        cursor,
-        scope=CREATE_SCOPE,
-        request_id=order.request_id,
-        content=order.spec.model_dump(mode="json"),
-        subject_id=order.subscription_id,
-        at=order.at,
-    )
-    if claimed.kind == "conflict":
-        raise _conflict(order.request_id)
-    if claimed.kind == "repeated":
-        same = claimed.subject_id == order.subscription_id
-        return Opened(outcome="opened" if same else "duplicate", subscription_id=claimed.subject_id)
-    spec, terms = order.spec, order.terms
-    await _require_customer(cursor, spec.customer_id)
-    await cursor.execute(_PRODUCT, (spec.product_id,))
-    if await cursor.fetchone() is None:
-        raise Refused(ErrorCode.PRODUCT_NOT_FOUND, "There is no such product.", product_id=spec.product_id)
-    await _require_card(cursor, spec.payment_method_id, spec.customer_id)
-    await cursor.execute(
-        _OPEN,
-        {
-            **order.row.model_dump(),
-            "id": order.subscription_id,
-            "customer_id": spec.customer_id,
-            "product_id": spec.product_id,
-            "order_id": spec.order_id,
-            "payment_method_id": spec.payment_method_id,
-            "terms": terms.model_dump_json(),
-            "currency": terms.currency,
-            "period": terms.period,
-            "zone": terms.zone,
-            "anchor_on": terms.anchor_on,
-            "metadata": json.dumps(spec.metadata),
-            "at": order.at,
-        },
-    )
-    created: dict[str, Any] = {
-        "kind": "operation",
-        "comment": order.comment,
-        "data": {
-            "do": "create",
-            "arguments": _shown(spec.model_dump(mode="json")),
-            "request_id": order.request_id,
-        },
-    }
-    first = {
-        "kind": "status",
-        "data": {"from": None, "to": order.row.status.value, "reason": order.row.reason},
-    }
-    await _write_events(cursor, order.subscription_id, order.at, order.actor, [created, first])
-    return Opened(outcome="opened", subscription_id=order.subscription_id)
 
 
 async def record(db: Database, happening: Happening, *, event_key: str) -> Recorded:
@@ -220,11 +110,11 @@ async def _record(cursor: Cursor, happening: Happening, event_key: str) -> Recor
             at=happening.at,
         )
         if claimed.kind == "conflict":
-            raise _conflict(happening.request_id)
+            raise conflict(happening.request_id)
         if claimed.kind == "repeated":
             return Recorded(outcome="duplicate")
     if happening.payment_method_id is not None:
-        await _require_card(cursor, happening.payment_method_id, subscription["customer_id"])
+        await require_card(cursor, happening.payment_method_id, subscription["customer_id"])
     await cursor.execute(
         _CHANGE_ROW,
         {
@@ -235,7 +125,7 @@ async def _record(cursor: Cursor, happening: Happening, event_key: str) -> Recor
         },
     )
     events = _events(happening)
-    await _write_events(
+    await write_events(
         cursor,
         subscription_id,
         happening.at,
@@ -290,76 +180,6 @@ async def _skip(
             "numbers": [number for number, _ in numbers],
             "due_ats": [calendar.due(number - 1) for number, _ in numbers],
             "reasons": [reason for _, reason in numbers],
-            "first_number": min((number for number, _ in numbers), default=0),
             "event_key": event_key,
         },
     )
-
-
-async def _write_events(
-    cursor: Cursor,
-    subject_id: str,
-    at: Any,
-    actor: str,
-    events: list[dict[str, Any]],
-    *,
-    number: int | None = None,
-    event_key: str | None = None,
-) -> None:
-    if events:
-        await cursor.execute(
-            _EVENTS,
-            {
-                "subject_id": subject_id,
-                "at": at,
-                "actor": actor,
-                "number": number,
-                "event_key": event_key,
-                "events": json.dumps(events),
-            },
-        )
-
-
-async def _require_customer(cursor: Cursor, customer_id: str) -> None:
-    await cursor.execute(_CUSTOMER, (customer_id,))
-    customer = await cursor.fetchone()
-    if customer is None:
-        raise Refused(ErrorCode.CUSTOMER_NOT_FOUND, "There is no such customer.", customer_id=customer_id)
-    if customer["blocked_at"] is not None:
-        raise Refused(ErrorCode.CUSTOMER_BLOCKED, "This customer is blocked.", customer_id=customer_id)
-
-
-async def _require_card(cursor: Cursor, payment_method_id: str, customer_id: str) -> None:
-    facts = {"payment_method_id": payment_method_id}
-    await cursor.execute(_METHOD, (payment_method_id,))
-    method = await cursor.fetchone()
-    if method is None:
-        raise Refused(ErrorCode.PAYMENT_METHOD_NOT_FOUND, "There is no such payment method.", **facts)
-    if method["customer_id"] != customer_id:
-        raise Refused(
-            ErrorCode.PAYMENT_METHOD_OF_OTHER_CUSTOMER,
-            "This payment method belongs to another customer.",
-            **facts,
-        )
-    if method["kind"] != "card":
-        raise Refused(
-            ErrorCode.PAYMENT_METHOD_NOT_CARD,
-            "A subscription is paid by card.",
-            kind=method["kind"],
-            **facts,
-        )
-    if method["blocked_at"] is not None:
-        raise Refused(DeclineCode.PAYMENT_METHOD_BLOCKED, "This payment method is blocked.", **facts)
-
-
-def _conflict(request_id: str) -> Refused:
-    return Refused(
-        ErrorCode.REQUEST_ID_CONFLICT,
-        "This request id was used before, for something else.",
-        request_id=request_id,
-    )
-
-
-def _shown(spec: dict[str, Any]) -> dict[str, Any]:
-    """The creation's arguments as history shows them: what was given, without what was left out."""
-    return {name: value for name, value in spec.items() if value not in (None, {}, [])}

@@ -117,9 +117,14 @@ customers: Final = Table(
     _instant("created_at"),
     _instant("updated_at"),
     Index("ix_customers_created", text("created_at DESC"), text("id DESC")),
-    Index("ix_customers_email", text("lower(email) text_pattern_ops")),
-    Index("ix_customers_name", text("lower(name) text_pattern_ops")),
 )
+for _column in (customers.c.email, customers.c.name):
+    # For "starts with", whatever the case and the database's collation.
+    Index(
+        f"ix_customers_{_column.name}",
+        func.lower(_column).label("lowered"),
+        postgresql_ops={"lowered": "text_pattern_ops"},
+    )
 
 products: Final = Table(
     "products",
@@ -210,8 +215,9 @@ subscriptions: Final = Table(
     # Most have no metadata; those that have none cost no index entry at each renewal.
     Index(
         "ix_subscriptions_metadata",
-        text("metadata jsonb_path_ops"),
+        "metadata",
         postgresql_using="gin",
+        postgresql_ops={"metadata": "jsonb_path_ops"},
         postgresql_where=text("metadata <> '{}'::jsonb"),
     ),
 )

@@ -67,8 +67,12 @@ def parse_period(text: str) -> Duration:
     return duration
 
 
+# Files that lie beside the zones on some machines: this machine's own setting, and copies with leap seconds.
+_NOT_IANA: Final = frozenset({"localtime", "posixrules", "Factory"})
+
+
 def parse_zone(name: str) -> ZoneInfo:
-    """An IANA zone by name; `invalid_zone` when there is none (abbreviations and offsets are none)."""
+    """An IANA zone by name; `invalid_zone` when there is none (offsets and most abbreviations are none)."""
     try:
         return _zone(name)
     except (KeyError, ValueError, OSError, TypeError) as error:
@@ -80,6 +84,8 @@ def parse_zone(name: str) -> ZoneInfo:
 
 @lru_cache(maxsize=1024)
 def _zone(name: str) -> ZoneInfo:
+    if not isinstance(name, str) or name in _NOT_IANA or name.startswith(("posix/", "right/")):
+        raise KeyError(name)
     return ZoneInfo(name)
 
 

@@ -12,7 +12,8 @@ from typing import Final
 from domain.errors import ErrorCode, TeikiError
 
 COMMENT_CHARACTERS_MAX: Final = 1_000
-_DIGIT_RUN: Final = re.compile(r"(?<!\d)\d(?:[ \-.]?\d){12,18}(?!\d)")
+_DIGIT_RUN: Final = re.compile(r"\d+(?:[\s\-.]{1,3}\d+)*")
+_CARD_DIGITS: Final = range(13, 20)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -36,8 +37,23 @@ def require_free_text(text: str, *, what: str, characters_max: int = COMMENT_CHA
 
 
 def holds_card_number(text: str) -> bool:
-    """Whether 13–19 digits in it pass the Luhn check every card number passes."""
-    return any(_passes_luhn(re.sub(r"\D", "", run)) for run in _DIGIT_RUN.findall(text))
+    """Whether 13–19 digits in it pass the Luhn check every card number passes.
+
+    Digits are read in whole groups, so that an expiry or a number beside the card's does not hide it.
+    """
+    return any(_run_holds_card_number(re.findall(r"\d+", run)) for run in _DIGIT_RUN.findall(text))
+
+
+def _run_holds_card_number(groups: list[str]) -> bool:
+    for first in range(len(groups)):
+        digits = ""
+        for group in groups[first:]:
+            digits += group
+            if len(digits) >= _CARD_DIGITS.stop:
+                break
+            if len(digits) in _CARD_DIGITS and _passes_luhn(digits):
+                return True
+    return False
 
 
 def _passes_luhn(digits: str) -> bool:

@@ -6,6 +6,7 @@ currency (ISO 4217) and nothing in the product divides by 100 (spec: subscriptio
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any, Final
 
@@ -36,6 +37,11 @@ DECIMALS: Final[dict[str, int]] = {
 }
 """ISO 4217 code → decimals. Metals, funds' units of account and test codes have none and are no money here."""
 
+_TYPED: Final = re.compile(
+    r"(?P<sign>-)?(?P<whole>\d{1,3}(?:,\d{3}){1,5}|\d{1,18})(?:\.(?P<fraction>\d{1,18}))?", re.ASCII
+)
+"""Commas stand only between thousands: `10,50` is a European's 10.50 and must not become 1,050."""
+
 
 class Money(BaseModel):
     """An amount in minor units: `Money(minor=1000, currency="JPY")` is ¥1,000; in `USD` it is $10.00.
@@ -64,9 +70,12 @@ class Money(BaseModel):
             )
         if abs(minor) > MINOR_MAX:
             raise TeikiError(
-                ErrorCode.INVALID_MONEY, "The amount is larger than any accepted one.", minor=str(minor)
+                # Not the number itself: Python refuses to print one of more than 4,300 digits.
+                ErrorCode.INVALID_MONEY,
+                "The amount is larger than any accepted one.",
+                minor_max=MINOR_MAX,
             )
-        if currency not in DECIMALS:
+        if not isinstance(currency, str) or currency not in DECIMALS:
             raise TeikiError(
                 ErrorCode.INVALID_CURRENCY,
                 "The currency is not an ISO 4217 code in capitals.",
@@ -122,15 +131,18 @@ def parse_money(text: str, currency: str) -> Money:
         raise TeikiError(
             ErrorCode.INVALID_CURRENCY, "The currency is not an ISO 4217 code in capitals.", currency=currency
         )
-    try:
-        scaled = Decimal(text.replace(",", "").strip()).scaleb(DECIMALS[currency])
-        whole = scaled == scaled.to_integral_value()
-    except ArithmeticError as error:
-        raise TeikiError(ErrorCode.INVALID_MONEY, "The amount is not a number.", text=text) from error
-    if not whole:
+    match = _TYPED.fullmatch(text.strip())
+    if match is None:
+        raise TeikiError(
+            ErrorCode.INVALID_MONEY, "The amount is not a number like 1,000 or 10.50.", text=text[:40]
+        )
+    decimals = DECIMALS[currency]
+    fraction = (match["fraction"] or "").rstrip("0")
+    if len(fraction) > decimals:
         raise TeikiError(
             ErrorCode.INVALID_MONEY,
-            f"{currency} has {DECIMALS[currency]} decimals; the amount has more.",
-            text=text,
+            f"{currency} has {decimals} decimals; the amount has more.",
+            text=text[:40],
         )
-    return Money(minor=int(scaled), currency=currency)
+    minor = int(match["whole"].replace(",", "") + fraction.ljust(decimals, "0"))
+    return Money(minor=-minor if match["sign"] else minor, currency=currency)

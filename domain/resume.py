@@ -8,7 +8,7 @@ are counted, not dates passed (spec: subscriptions.md §5).
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
 from domain.subscription import (
+    OpenPayment,
     State,
     Status,
     StepKind,
@@ -29,6 +30,7 @@ from domain.subscription import (
 from domain.terms import ResumePolicy
 
 PLAN_PAYMENTS_MAX: Final = 120
+RESUME_AHEAD_MAX: Final = timedelta(days=3_660)
 _PLAN_AHEAD: Final = 3
 
 
@@ -80,7 +82,8 @@ def resume(state: State, now: datetime, *, policy: ResumePolicy, at: datetime | 
     """Let a suspended subscription go on. Changes `state`.
 
     Raises:
-        TeikiError: `invalid_status` when it is not suspended, `resume_at_in_past`.
+        TeikiError: `invalid_status` when it is not suspended, `resume_at_in_past`, or `invalid_instant` when
+            `at` is more than ten years ahead.
     """
     if state.status is not Status.SUSPENDED:
         raise TeikiError(
@@ -89,26 +92,32 @@ def resume(state: State, now: datetime, *, policy: ResumePolicy, at: datetime | 
             status=state.status.value,
             allowed=[Status.SUSPENDED.value],
         )
-    if at is not None and at < now:
-        raise TeikiError(
-            ErrorCode.RESUME_AT_IN_PAST, "The next payment cannot be in the past.", at=at.isoformat()
-        )
+    if at is not None:
+        _require_near_future(at, now)
     state.next_cycle_at = None
+    if not state.has_more_charges and state.open is None:
+        # The last outcome came while suspended: nothing is left to charge, hence nothing to skip.
+        return Resumed(transitions=[move(state, Status.CURRENT, "resumed"), complete(state)], skipped=[])
     if at is not None:
         skipped = _resume_at(state, at)
     elif policy is ResumePolicy.CATCH_UP:
         skipped = _catch_up(state, now)
     else:
         skipped = _next_cycle(state, now)
-    transitions = []
-    if not state.has_more_charges and state.open is None:
-        transitions += [move(state, Status.CURRENT, "resumed"), complete(state)]
-    else:
-        owes = state.open is not None or (
-            at is None and policy is ResumePolicy.CATCH_UP and state.is_behind(now)
+    owes = state.open is not None or (at is None and policy is ResumePolicy.CATCH_UP and state.is_behind(now))
+    resumed = move(state, Status.UNPAID if owes else Status.CURRENT, "resumed")
+    return Resumed(transitions=[resumed], skipped=[s for s in skipped if s.first <= s.last])
+
+
+def _require_near_future(at: datetime, now: datetime) -> None:
+    if at < now:
+        raise TeikiError(
+            ErrorCode.RESUME_AT_IN_PAST, "The next payment cannot be in the past.", at=at.isoformat()
         )
-        transitions.append(move(state, Status.UNPAID if owes else Status.CURRENT, "resumed"))
-    return Resumed(transitions=transitions, skipped=[s for s in skipped if s.first <= s.last])
+    if at - now > RESUME_AHEAD_MAX:
+        raise TeikiError(
+            ErrorCode.INVALID_INSTANT, "The next payment is at most ten years ahead.", at=at.isoformat()
+        )
 
 
 def _catch_up(state: State, now: datetime) -> list[Skipped]:
@@ -174,24 +183,20 @@ def preview(state: State, now: datetime, *, ahead: int = _PLAN_AHEAD) -> Plan:
         ahead: how many regular payments to list when the subscription is open-ended.
     """
     future = state.model_copy(deep=True)
-    future.in_flight = None
     payments: list[PlannedPayment] = []
     regular = 0
     clock = now
+    if future.in_flight is not None and future.open is not None and not future.is_final:
+        # Already sent: it is part of the plan, at the instant it was sent, even when its retries were cut short.
+        payments.append(_planned(future, future.open, future.in_flight.sent_at))
+        settled(future, now)
     while len(payments) < PLAN_PAYMENTS_MAX and (future.terms.total_charges is not None or regular < ahead):
         step = next_step(future)
         if step is None or step.kind not in (StepKind.PAYMENT, StepKind.RETRY):
             break
         clock = max(step.at, clock)
         payment = attempted(future, clock)
-        payments.append(
-            PlannedPayment(
-                number=payment.number,
-                due_at=payment.due_at,
-                at=clock,
-                amount=Money(minor=payment.amount_minor, currency=future.terms.currency),
-            )
-        )
+        payments.append(_planned(future, payment, clock))
         regular += 1 if payment.due_at > now else 0
         settled(future, clock)
     return Plan(
@@ -200,3 +205,8 @@ def preview(state: State, now: datetime, *, ahead: int = _PLAN_AHEAD) -> Plan:
         skipped=[],
         cancel_at=state.cancel_at,
     )
+
+
+def _planned(state: State, payment: OpenPayment, at: datetime) -> PlannedPayment:
+    amount = Money(minor=payment.amount_minor, currency=state.terms.currency)
+    return PlannedPayment(number=payment.number, due_at=payment.due_at, at=at, amount=amount)

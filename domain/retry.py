@@ -44,6 +44,8 @@ class RetryPolicy(BaseModel):
         if data == NEXT_DAY:
             return {"interval": "P1D"}
         if isinstance(data, dict) and NEXT_DAY in (data.get("preset"), data.get("interval")):
+            if data.get("preset") is not None and data.get("interval") not in (None, NEXT_DAY, "P1D"):
+                raise _invalid("The preset next_day is an interval of P1D; the interval says another.")
             return {**{k: v for k, v in data.items() if k != "preset"}, "interval": "P1D"}
         return data
 

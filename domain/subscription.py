@@ -256,7 +256,7 @@ def settled(state: State, now: datetime) -> list[Transition]:
     state.open = state.in_flight = None
     state.charges += 1
     state.charged_minor += payment.amount_minor
-    state.paced_until = now + CATCH_UP_SPACING
+    state.paced_until = now + CATCH_UP_SPACING if state.is_behind(now) else None
     if state.is_final:
         # It ended while the outcome was unknown; a late success revives nothing, the money goes back.
         state.refund = RefundDue(
@@ -292,11 +292,14 @@ def declined(state: State, category: DeclineCategory, now: datetime) -> list[Tra
     if state.status is Status.SUSPENDED:
         payment.next_at = payment.extra_at = None
         return []
-    if category is DeclineCategory.RETRYABLE:
+    # A new card that came while this answer was awaited still gets its immediate attempt.
+    new_card_waits = payment.extra_at is not None and category is not DeclineCategory.BLOCKED
+    if category is DeclineCategory.RETRYABLE or new_card_waits:
         if counted:
             payment.next_at = _next_rung(state, payment, now)
         if payment.next_at is not None:
             payment.next_at = max(payment.next_at, now)
+        if payment.next_at is not None or new_card_waits:
             return _failed(state)
     payment.next_at = payment.extra_at = None
     reason = "attempts_exhausted" if category is DeclineCategory.RETRYABLE else category.value

@@ -26,6 +26,7 @@ from domain.retry import RetryPolicy
 
 METADATA_PAIRS_MAX: Final = 50
 CHARGES_MAX: Final = 100_000
+START_AHEAD_DAYS_MAX: Final = 3_660
 DEFAULT_CHARGE_TIME: Final = time(7, 0)
 DEFAULT_ZONE: Final = "Asia/Tokyo"
 
@@ -140,6 +141,12 @@ def agree(spec: SubscriptionSpec, *, now: datetime) -> Terms:
                 start_on=anchor_on.isoformat(),
                 today=local_now.date().isoformat(),
             )
+        if (anchor_on - local_now.date()).days > START_AHEAD_DAYS_MAX:
+            raise TeikiError(
+                ErrorCode.INVALID_INPUT,
+                "The first payment is at most ten years ahead.",
+                start_on=anchor_on.isoformat(),
+            )
     if spec.preserve_end_of_month and (not step.months or step.days or not is_last_of_month(anchor_on)):
         raise TeikiError(
             ErrorCode.PRESERVE_END_OF_MONTH_NOT_ALLOWED,
@@ -191,6 +198,8 @@ def _amounts(spec: SubscriptionSpec) -> tuple[Money, int | None]:
         )
     if charges is None:
         charges = -(-total.minor // amount.minor)
+        if charges > CHARGES_MAX:
+            raise _bad_total(f"That is more than {CHARGES_MAX} charges.", total_charges=charges)
     elif spec.amount is not None and charges != -(-total.minor // amount.minor):
         raise _bad_total(
             "The amount, the number of charges and the total do not agree.",

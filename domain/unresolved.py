@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Literal
 
-from domain.subscription import State, Status
+from domain.subscription import InFlight, State, Status
+
+Kind = Literal["unsent", "unknown", "pending"]
 
 PENDING_LIFE: Final = timedelta(hours=24)
 _UNKNOWN_FIRST: Final = timedelta(seconds=15)
@@ -35,7 +37,7 @@ class Mode(StrEnum):
 
 def unresolved(
     state: State,
-    kind: Literal["unsent", "unknown", "pending"],
+    kind: Kind,
     now: datetime,
     *,
     horizon_s: int | None = None,
@@ -54,6 +56,7 @@ def unresolved(
     """
     flight = state.in_flight
     assert flight is not None
+    kind = _not_forgetting(flight, kind)
     if flight.state != kind:
         flight.asks = 0
     if kind == "unsent":
@@ -67,6 +70,15 @@ def unresolved(
         flight.state = "attention"
     flight.next_at = _next_question(state, now)
     flight.asks += 1
+
+
+def _not_forgetting(flight: InFlight, kind: Kind) -> Kind:
+    """What is open, given what was known before: a later failure to reach the gateway proves nothing."""
+    if flight.state == "pending":
+        # The gateway has it. Sending it again could charge twice where idempotency is best effort.
+        return "pending"
+    was_sent = flight.state in ("unknown", "attention") and flight.asks > 0
+    return "unknown" if kind == "unsent" and was_sent else kind
 
 
 def _next_question(state: State, now: datetime) -> datetime:

@@ -18,7 +18,7 @@ from db.reads.catalogue import (
     product_item,
 )
 from db.reads.subscriptions import SubscriptionItem, item_of, single_query
-from db.tables import attempts, customers, history, payment_methods, payments, products, subscriptions
+from db.tables import attempts, customers, history, payment_methods, payments, products
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
 from domain.terms import Terms
@@ -128,7 +128,7 @@ async def show_subscription(db: Database, subscription_id: str) -> SubscriptionD
         **item_of(row).model_dump(),
         order_id=row.order_id,
         terms=Terms.model_validate(row.terms),
-        metadata=row._mapping[subscriptions.c["metadata"]],
+        metadata=row._mapping["metadata"],
         updated_at=row.updated_at,
         customer=customer,
         product=product,

@@ -5,7 +5,7 @@ Filters are typed fields, never a query language: what is not a field here canno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -94,22 +94,30 @@ class SubscriptionPage(BaseModel):
 # Written out, not as parameters: only so does the planner see that the partial index fits.
 _is_unknown: Final = text("attempts.state IN ('unknown', 'attention')")
 _has_metadata: Final = text("subscriptions.metadata <> '{}'::jsonb")
-_has_unknown: Final = exists().where(attempts.c.subscription_id == _s.id, _is_unknown)
 
-_ITEM: Final = (
-    select(
-        subscriptions,
-        _c.email.label("customer_email"),
-        _c.name.label("customer_name"),
-        products.c.name.label("product_name"),
-        _m.brand.label("card_brand"),
-        _m.last_four.label("card_last_four"),
-        _has_unknown.label("has_unknown_payment"),
+
+def _shown(chosen: Select[Any]) -> Select[Any]:
+    """The chosen subscriptions with what a line shows of their customer, product and card.
+
+    Chosen first, joined then: a page joins at most its own lines, whatever the planner believes of the filter.
+    """
+    s = chosen.subquery("s")
+    has_unknown = exists().where(attempts.c.subscription_id == s.c.id, _is_unknown)
+    return (
+        select(
+            s,
+            _c.email.label("customer_email"),
+            _c.name.label("customer_name"),
+            products.c.name.label("product_name"),
+            _m.brand.label("card_brand"),
+            _m.last_four.label("card_last_four"),
+            has_unknown.label("has_unknown_payment"),
+        )
+        .join(customers, _c.id == s.c.customer_id)
+        .join(products, products.c.id == s.c.product_id)
+        .join(payment_methods, _m.id == s.c.payment_method_id)
+        .order_by(s.c.created_at.desc(), s.c.id.desc())
     )
-    .join(customers, _c.id == _s.customer_id)
-    .join(products, products.c.id == _s.product_id)
-    .join(payment_methods, _m.id == _s.payment_method_id)
-)
 
 
 async def list_subscriptions(
@@ -139,11 +147,12 @@ def page_query(wanted: SubscriptionFilter, cursor: str | None, limit: int) -> Se
     conditions = [*_conditions(wanted), *_narrowing(wanted)]
     if cursor is not None:
         conditions.append(after(cursor, _s.created_at, _s.id))
-    return _ITEM.where(*conditions).order_by(_s.created_at.desc(), _s.id.desc()).limit(limit + 1)
+    newest_first = (_s.created_at.desc(), _s.id.desc())
+    return _shown(select(subscriptions).where(*conditions).order_by(*newest_first).limit(limit + 1))
 
 
 def single_query(subscription_id: str) -> Select[Any]:
-    return _ITEM.where(_s.id == subscription_id)
+    return _shown(select(subscriptions).where(_s.id == subscription_id))
 
 
 def item_of(row: Row[Any]) -> SubscriptionItem:
@@ -159,16 +168,16 @@ def item_of(row: Row[Any]) -> SubscriptionItem:
 
 def _conditions(wanted: SubscriptionFilter) -> Sequence[ColumnElement[bool]]:
     """Conditions on the subscription's own columns."""
-    given: list[tuple[Any, ColumnElement[bool]]] = [
-        (wanted.status, _s.status.in_([status.value for status in wanted.status or ()])),
-        (wanted.customer_id, _s.customer_id == wanted.customer_id),
-        (wanted.product_id, _s.product_id == wanted.product_id),
-        (wanted.created_from, _s.created_at >= wanted.created_from),
-        (wanted.created_to, _s.created_at < wanted.created_to),
-        (wanted.next_from, _s.next_at >= wanted.next_from),
-        (wanted.next_to, _s.next_at < wanted.next_to),
+    given: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
+        (wanted.status, lambda statuses: _s.status.in_([status.value for status in statuses])),
+        (wanted.customer_id, _s.customer_id.__eq__),
+        (wanted.product_id, _s.product_id.__eq__),
+        (wanted.created_from, _s.created_at.__ge__),
+        (wanted.created_to, _s.created_at.__lt__),
+        (wanted.next_from, _s.next_at.__ge__),
+        (wanted.next_to, _s.next_at.__lt__),
     ]
-    conditions = [condition for value, condition in given if value is not None]
+    conditions = [condition(value) for value, condition in given if value is not None]
     if wanted.cancel_scheduled is not None:
         conditions.append(_s.cancel_at.is_not(None) if wanted.cancel_scheduled else _s.cancel_at.is_(None))
     if wanted.has_failed_payment is not None:

@@ -28,8 +28,11 @@ _WORDS_OF_DECLINES: Final[dict[str, DeclineCode]] = {
     "lost": DeclineCode.LOST_CARD,
     "stolen": DeclineCode.STOLEN_CARD,
     "closed": DeclineCode.CLOSED_ACCOUNT,
+    "closed_card": DeclineCode.CLOSED_ACCOUNT,
+    "account_closed": DeclineCode.CLOSED_ACCOUNT,
     "seized": DeclineCode.SEIZED_CARD,
     "seizure": DeclineCode.SEIZED_CARD,
+    "seize_card": DeclineCode.SEIZED_CARD,
     "fraud": DeclineCode.FRAUD_SUSPECTED,
     "fraudulent": DeclineCode.FRAUD_SUSPECTED,
 }

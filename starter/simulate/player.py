@@ -16,8 +16,8 @@ from domain.errors import ErrorCode, TeikiError
 from domain.identifiers import subscription_workflow_id
 from domain.money import Money
 from starter.simulate.lab import Lab
-from starter.simulate.report import Report, refused_entry, report
-from starter.simulate.scenario import Event, Scenario
+from starter.simulate.report import Report, aside_entry, report
+from starter.simulate.scenario import Event, Scenario, token_of
 from starter.subscriptions import Subscription
 from starter.teiki import Teiki
 
@@ -33,7 +33,7 @@ class Player:
         self._scenario = scenario
         self._now = scenario.start
         self._teiki = Teiki(lab.client, lab.settings, clock=lambda: self._now)
-        self._refused: list[dict[str, Any]] = []
+        self._aside: list[dict[str, Any]] = []
 
     async def play(self) -> Report:
         """Run it to `until`.
@@ -47,7 +47,7 @@ class Player:
             spec = self._scenario.spec(
                 customer_id=self._customer,
                 product_id=product,
-                payment_method_id=await self._card(self._scenario.card),
+                payment_method_id=await self._card(self._scenario.token),
             )
             subscription = await self._teiki.subscriptions.create(
                 spec, actor="service:simulate", scenario_start=self._scenario.start
@@ -63,7 +63,7 @@ class Player:
                     self._scenario,
                     subscription,
                     self._teiki,
-                    self._refused,
+                    self._aside,
                     await self._gateway_totals(subscription),
                 )
             finally:
@@ -105,22 +105,25 @@ class Player:
     async def _do(self, subscription: Subscription, event: Event) -> None:
         try:
             await self._operation(subscription, event)
+            if event.arguments().get("dry_run"):
+                self._aside.append(aside_entry(event, None))
         except TeikiError as error:
-            self._refused.append(refused_entry(event, error))
+            self._aside.append(aside_entry(event, error))
         except ValidationError as error:
             mistake = TeikiError(ErrorCode.INVALID_INPUT, str(error.errors()[0]["msg"]))
-            self._refused.append(refused_entry(event, mistake))
+            self._aside.append(aside_entry(event, mistake))
         except TypeError as error:
             mistake = TeikiError(
                 ErrorCode.INVALID_INPUT, f"{event.do} does not take these arguments: {error}"
             )
-            self._refused.append(refused_entry(event, mistake))
+            self._aside.append(aside_entry(event, mistake))
         await self._quiet()
 
     async def _operation(self, subscription: Subscription, event: Event) -> None:
         given = {"actor": "operator:scenario", **event.arguments()}
         if event.do == "change_card":
-            card = await self._card(given.pop("card", given.pop("token", None)))
+            named = [given.pop(name, None) for name in ("payment_method", "card", "token")]
+            card = await self._card(token_of(next((one for one in named if one), None)))
             await subscription.change_card(card, **given)
         elif event.do == "change_amount":
             await subscription.change_amount(Money.model_validate(given.pop("amount")), **given)

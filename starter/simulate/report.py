@@ -35,22 +35,19 @@ class Report(BaseModel):
         return self.ledger["gateway_settled"] == self.ledger["database_settled"]
 
 
-def refused_entry(event: Event, error: TeikiError) -> dict[str, Any]:
-    return {
-        "at": event.at,
-        "type": "operation",
-        "do": event.do,
-        "result": "refused",
-        "code": error.code.value,
-        "message": error.message,
-    }
+def aside_entry(event: Event, error: TeikiError | None) -> dict[str, Any]:
+    """What left no trace in the books: a refused event, or a dry run."""
+    entry = {"at": event.at, "type": "operation", "do": event.do}
+    if error is None:
+        return {**entry, "result": "accepted", "arguments": event.arguments()}
+    return {**entry, "result": "refused", "code": error.code.value, "message": error.message}
 
 
 async def report(
     scenario: Scenario,
     subscription: Subscription,
     teiki: Teiki,
-    refused: list[dict[str, Any]],
+    aside: list[dict[str, Any]],
     gateway_settled: dict[str, int],
 ) -> Report:
     """Read the books and put everything in order."""
@@ -60,7 +57,7 @@ async def report(
     happened = await timeline(database, subscription.id)
     entries = [entry.model_dump(by_alias=True, exclude_none=True) for entry in happened]
     # A refused event changed nothing, so it stands behind whatever else happened at its instant.
-    merged = sorted([*entries, *refused], key=lambda entry: _rounded(entry["at"]))
+    merged = sorted([*entries, *aside], key=lambda entry: _rounded(entry["at"]))
     final = {
         "status": detail.status.value,
         "charges": detail.charges,

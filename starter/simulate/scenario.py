@@ -9,7 +9,7 @@ import json
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -41,8 +41,8 @@ class Scenario(BaseModel):
     """What happens, from `start` to `until`.
 
     Attributes:
-        subscription: the terms, as in `SubscriptionSpec`, without customer, product and payment method; `card` is
-            a token of the sandbox instead of the script in `gateway`.
+        subscription: the terms, as in `SubscriptionSpec`, without customer and product. `payment_method` may name a
+            token of the sandbox (`tok_expired`) or a kind (`konbini`); left out, a card follows the script.
         gateway: the outcome of each charge attempt in turn; afterwards every charge is approved.
     """
 
@@ -72,13 +72,13 @@ class Scenario(BaseModel):
         return self
 
     @property
-    def card(self) -> str | None:
-        card = self.subscription.get("card")
-        return None if card is None else str(card)
+    def token(self) -> str | None:
+        """The sandbox token that pays; None: a card that follows the script in `gateway`."""
+        return token_of(self.subscription.get("payment_method"))
 
     def spec(self, *, customer_id: str, product_id: str, payment_method_id: str) -> SubscriptionSpec:
         """The terms as the SDK takes them."""
-        terms = {name: value for name, value in self.subscription.items() if name != "card"}
+        terms = {name: value for name, value in self.subscription.items() if name != "payment_method"}
         return SubscriptionSpec.model_validate(
             {
                 **terms,
@@ -87,6 +87,19 @@ class Scenario(BaseModel):
                 "payment_method_id": payment_method_id,
             }
         )
+
+
+_TOKEN_OF_KIND: Final = {"card": None, "konbini": "tok_konbini", "bank_transfer": "tok_bank"}
+
+
+def token_of(named: object) -> str | None:
+    """What a scenario calls a payment method, as a token of the sandbox."""
+    kind = named.get("type", named.get("kind")) if isinstance(named, dict) else named
+    if kind is None or (isinstance(kind, str) and kind.startswith("tok_")):
+        return kind
+    if kind not in _TOKEN_OF_KIND:
+        raise TeikiError(ErrorCode.SCENARIO_INVALID, "A payment method is a tok_… or a kind.", got=str(kind))
+    return _TOKEN_OF_KIND[str(kind)]
 
 
 def read_scenario(path: Path) -> Scenario:

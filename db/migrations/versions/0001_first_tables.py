@@ -42,10 +42,18 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
-        "ix_customers_email", "customers", [sa.literal_column("lower(email) text_pattern_ops")], unique=False
+        "ix_customers_email",
+        "customers",
+        [sa.literal_column("lower(email)").label("lowered")],
+        unique=False,
+        postgresql_ops={"lowered": "text_pattern_ops"},
     )
     op.create_index(
-        "ix_customers_name", "customers", [sa.literal_column("lower(name) text_pattern_ops")], unique=False
+        "ix_customers_name",
+        "customers",
+        [sa.literal_column("lower(name)").label("lowered")],
+        unique=False,
+        postgresql_ops={"lowered": "text_pattern_ops"},
     )
     op.create_table(
         "history",
@@ -252,9 +260,10 @@ def upgrade() -> None:
     op.create_index(
         "ix_subscriptions_metadata",
         "subscriptions",
-        [sa.literal_column("metadata jsonb_path_ops")],
+        ["metadata"],
         unique=False,
         postgresql_using="gin",
+        postgresql_ops={"metadata": "jsonb_path_ops"},
         postgresql_where=sa.text("metadata <> '{}'::jsonb"),
     )
     op.create_index("ix_subscriptions_next", "subscriptions", ["next_at"], unique=False)
