@@ -17,7 +17,13 @@ from domain.errors import ErrorCode, TeikiError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardLinkRow:
-    """A link as it stands. `form_id`: the gateway's hosted form, once one was opened."""
+    """A link as it stands.
+
+    Attributes:
+        form_id: the gateway's hosted form, once one was opened.
+        revoked_at: when a newer link took its place. A used link gets it too: what a crash kept it from finishing must
+            not undo what the newer one brought.
+    """
 
     subscription_id: str
     form_id: str | None
@@ -37,8 +43,7 @@ class CardLinkRow:
 
 _REVOKE: Final[LiteralString] = """
 UPDATE card_links SET revoked_at = %(at)s
-WHERE subscription_id = %(subscription_id)s AND token_hash <> %(token_hash)s
-  AND used_at IS NULL AND revoked_at IS NULL
+WHERE subscription_id = %(subscription_id)s AND token_hash <> %(token_hash)s AND revoked_at IS NULL
 """
 _ISSUE: Final[LiteralString] = """
 INSERT INTO card_links (token_hash, subscription_id, expires_at, created_at)

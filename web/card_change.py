@@ -110,7 +110,7 @@ class CardChange:
         why = link.row.why_unusable(self._teiki.now())
         if why == "used" and await self._is_finished(link):
             return pages.notice(request, "thanks")
-        if why is not None and not (why == "used" and self._in_time(link)):
+        if why is not None and not (why == "used" and self._may_be_finished(link.row)):
             raise _not_usable(why)
         card = await self._gateway.card_form_token(link.row.form_id)
         if card is None:
@@ -139,7 +139,9 @@ class CardChange:
         """The link, when it may still be used, or was used and a crash kept it from finishing."""
         link = await self._find(request)
         why = link.row.why_unusable(self._teiki.now())
-        if why is None or (why == "used" and self._in_time(link) and not await self._is_finished(link)):
+        if why is None or (
+            why == "used" and self._may_be_finished(link.row) and not await self._is_finished(link)
+        ):
             return link
         raise _not_usable(why)
 
@@ -151,9 +153,9 @@ class CardChange:
             if error.facts.get("why") != "used":
                 raise
 
-    def _in_time(self, link: _Link) -> bool:
-        """An unfinished change is not picked up after the link's life: a later link may have brought another card."""
-        return self._teiki.now() < link.row.expires_at
+    def _may_be_finished(self, row: CardLinkRow) -> bool:
+        """Whether a used link may still end what it began: not after its life, nor after a newer link was made."""
+        return row.revoked_at is None and self._teiki.now() < row.expires_at
 
     async def _is_finished(self, link: _Link) -> bool:
         scope = operation_scope(link.row.subscription_id)

@@ -178,6 +178,18 @@ async def test_a_crash_is_not_finished_after_the_links_life(site):
     assert await card_changes(subscription) == []
 
 
+async def test_a_crash_is_not_finished_over_a_newer_links_card(site):
+    subscription = await site.subscribe()
+    old = await subscription.card_change_link()
+    back = await site.choose(await site.press(old))
+    await use_card_link(await site.teiki.database(), hash_of(old), site.teiki.now())
+    new = await subscription.card_change_link()
+    assert (await site.look(await site.choose(await site.press(new))))[0] == 200
+    chosen = (await subscription.show()).payment_method.id
+    assert [(await site.look(url))[0] for url in (old, back)] == [410, 410]
+    assert (await subscription.show()).payment_method.id == chosen
+
+
 async def test_a_token_nobody_made_is_not_found(site):
     subscription = await site.subscribe()
     link = await subscription.card_change_link()
