@@ -70,7 +70,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
-    """Versioning is off until a deployment and a build are named (docs/operations.md)."""
+    """Versioning is off until a deployment and a build are named (docs/operations.md).
+
+    The behaviour is set here, not on the workflows: a server refuses one that comes from an unversioned worker.
+    """
     if settings.versioned is None:
         return None
     name, build_id = settings.versioned
