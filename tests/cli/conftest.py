@@ -7,7 +7,7 @@ import contextlib
 import io
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,14 +38,13 @@ def run(*arguments: str) -> Ran:
 
 
 @pytest.fixture(autouse=True)
-def _no_outside_configuration(tmp_path, monkeypatch) -> Iterator[None]:
+def _no_outside_configuration(tmp_path, monkeypatch) -> None:
     """Neither a developer's settings nor a running stack's reach a test."""
     for name in list(os.environ):
         if name.startswith(("TEIKI_", "TEMPORAL_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "none.toml"))
     monkeypatch.chdir(tmp_path)
-    yield
 
 
 @pytest.fixture
