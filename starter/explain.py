@@ -16,7 +16,15 @@ from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
 from domain.subscription import Status
 from starter.story import Story, charges
-from starter.wording import calendar_words, local, next_sentence, reason_words, retry_words, status_sentence
+from starter.wording import (
+    calendar_words,
+    due_words,
+    local,
+    next_sentence,
+    reason_words,
+    retry_words,
+    status_sentence,
+)
 
 _LEARNED_LATE: Final = timedelta(seconds=10)
 """An answer later than this came by asking, not with the request."""
@@ -67,21 +75,18 @@ class _Teller:
             yield self._without_row(number)
             return
         yield self._opening(payment)
-        yield from self._attempts(payment)
-        if payment.state == "skipped":
-            yield self._skip(payment)
-        for event in self.story.of_payment("status", number):
-            if event.data["to"] == Status.SUSPENDED:
-                yield self._suspension(payment, event)
-            elif event.data["to"] == Status.COMPLETED:
-                yield f"It was the last of {self.terms.total_charges} agreed charges: completed."
+        # In the order in which it happened: a suspension stands between the attempts before and after it.
+        happened = [*self._attempts(payment), *self._changes(payment)]
+        yield from (sentence for _, sentence in sorted(happened, key=lambda told: told[0]))
         if payment.state in ("collecting", "failed"):
             yield from self._not_collected(payment)
         yield from self._refund(payment)
 
     def _opening(self, payment: PaymentDetail) -> str:
         due, rule = self._at(payment.due_at), calendar_words(self.terms)
-        return f"Payment {payment.number} ({payment.amount}) was due on {due}: {rule}.{self._amount_rule(payment)}"
+        shifted = due_words(self.terms, payment.due_at)
+        amount = self._amount_rule(payment)
+        return f"Payment {payment.number} ({payment.amount}) was due on {due}: {rule}{shifted}.{amount}"
 
     def _amount_rule(self, payment: PaymentDetail) -> str:
         if payment.state == "skipped" or payment.amount.minor == self.terms.amount_minor:
@@ -97,17 +102,25 @@ class _Teller:
 
     # ------------------------------------------------------------------ attempts
 
-    def _attempts(self, payment: PaymentDetail) -> Iterator[str]:
+    def _attempts(self, payment: PaymentDetail) -> Iterator[tuple[datetime, str]]:
         tries = charges(payment)
         for index, attempt in enumerate(tries):
+            name = f"Payment {payment.number}, attempt {attempt.attempt}"
             if attempt.state == "abandoned" and attempt.decline is None:
-                yield f"Payment {payment.number}, attempt {attempt.attempt}: given up before it left."
+                yield attempt.sent_at, f"{name}: given up before it left."
                 continue
-            because = self._because(payment, tries, index)
-            yield (
-                f"Payment {payment.number}, attempt {attempt.attempt}: sent on {self._at(attempt.sent_at)}"
-                f"{because}; {self._outcome(attempt)}."
-            )
+            because, outcome = self._because(payment, tries, index), self._outcome(attempt)
+            yield attempt.sent_at, f"{name}: sent on {self._at(attempt.sent_at)}{because}; {outcome}."
+
+    def _changes(self, payment: PaymentDetail) -> Iterator[tuple[datetime, str]]:
+        """What the attempts brought about: a suspension, the end; and a skip."""
+        for event in self.story.of_payment("status", payment.number):
+            if event.data["to"] == Status.SUSPENDED:
+                yield event.at, self._suspension(payment, event)
+            elif event.data["to"] == Status.COMPLETED:
+                yield event.at, f"It was the last of {self.terms.total_charges} agreed charges: completed."
+        if payment.state == "skipped":
+            yield self._skip(payment)
 
     def _because(self, payment: PaymentDetail, tries: list[AttemptDetail], index: int) -> str:
         cause, operation = self.story.cause(payment, tries, index)
@@ -169,10 +182,12 @@ class _Teller:
         counted = self.story.counted(payment, event.at)
         allowed = len(self.terms.retry.ladder(self.terms.period))
         if counted >= allowed:
-            return f"{suspended}: attempt {counted} of {allowed} was the retry policy's last ({self._retries()})."
+            return (
+                f"{suspended}: attempt {counted} of {allowed} was the retry policy's last: {self._retries()}."
+            )
         return (
             f"{suspended}: the next attempt would have fallen on or after the next due date, where none is made "
-            f"({self._retries()}; {counted} used)."
+            f"(attempt {counted} of the policy: {self._retries()})."
         )
 
     def _not_collected(self, payment: PaymentDetail) -> Iterator[str]:
@@ -194,16 +209,16 @@ class _Teller:
         if end is not None:
             yield f"It was never collected: {self._end_words(end)}."
 
-    def _skip(self, payment: PaymentDetail) -> str:
+    def _skip(self, payment: PaymentDetail) -> tuple[datetime, str]:
         skips = self.story.of_payment("skip", payment.number)
         if not skips:
-            return f"It was skipped, not charged ({payment.skip_reason})."
+            return self.detail.updated_at, f"It was skipped, not charged ({payment.skip_reason})."
         skip = skips[-1]
         resume = self.story.last("resume", before=skip.at) or skip
         rule = _SKIP_RULES.get(skip.data["reason"], skip.data["reason"])
         kept = self.terms.total_charges is not None
         tail = " The number of charges is kept, so it moves to the end of the plan." if kept else ""
-        return (
+        return skip.at, (
             f"It was skipped, not charged: {self._missed(payment, skip.at)}, and {_who(resume)} resumed it on "
             f"{self._at(skip.at)} with {rule}.{tail}"
         )

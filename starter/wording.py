@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from db.reads.subscription import SubscriptionDetail
-from domain.billing_calendar import cycle_days_nominal, parse_zone
+from domain.billing_calendar import cycle_days_nominal, parse_period, parse_zone
 from domain.durations import Duration
 from domain.retry import DEFAULT_ATTEMPTS, RetryPolicy
 from domain.subscription import Status
@@ -55,12 +55,12 @@ _PERIODS: Final = {
 }
 
 _NEXT: Final = {
-    "payment": "The next payment is charged",
-    "retry": "The failed payment is tried again",
-    "ask": "The gateway is asked about an attempt whose outcome is not known",
-    "attention": "An attempt's outcome could not be found out: a person must settle it; the gateway is asked again",
-    "refund": "A payment that arrived after the end is returned",
-    "cancel": "It is canceled, and that day's payment is not charged",
+    "payment": "The next payment is charged on {at}.",
+    "retry": "The failed payment is tried again on {at}.",
+    "ask": "An attempt's outcome is not known yet: the gateway is asked on {at}.",
+    "attention": "An attempt's outcome could not be found out: a person must settle it; the gateway is asked on {at}.",
+    "refund": "A payment that arrived after the end is being returned; the gateway is asked on {at}.",
+    "cancel": "On {at} it is canceled, and that day's payment is not charged.",
 }
 
 
@@ -89,16 +89,21 @@ def next_sentence(detail: SubscriptionDetail) -> str:
     """What the subscription does next by itself, and when."""
     if detail.next_kind is None or detail.next_at is None:
         if detail.status is Status.SUSPENDED:
-            return "Nothing happens by itself: it waits for a resume, a new card does not start it again."
+            return "Nothing happens by itself: it waits for a resume."
         return "Nothing happens any more."
-    sentence = f"{_NEXT[detail.next_kind]} on {local_and_utc(detail.next_at, detail.zone)}."
+    sentence = _NEXT[detail.next_kind].format(at=local_and_utc(detail.next_at, detail.zone))
     if detail.cancel_at is not None and detail.next_kind != "cancel":
         sentence += f" It is scheduled for cancellation on {local_and_utc(detail.cancel_at, detail.zone)}."
     return sentence
 
 
 def period_words(period: str) -> str:
-    return _PERIODS.get(period, f"every {period}")
+    """`every month`, `every 10 days`."""
+    if period in _PERIODS:
+        return _PERIODS[period]
+    step = parse_period(period)
+    parts = [(step.months, "month"), (step.days, "day")]
+    return "every " + " and ".join(_count(number, unit) for number, unit in parts if number)
 
 
 def calendar_words(terms: Terms) -> str:
@@ -107,27 +112,38 @@ def calendar_words(terms: Terms) -> str:
     return anchor + (", always on the last day of the month" if terms.preserve_end_of_month else "")
 
 
+def due_words(terms: Terms, due_at: datetime) -> str:
+    """Why a due instant differs from what the anchor alone would say; nothing when it does not."""
+    there = due_at.astimezone(parse_zone(terms.zone))
+    step = parse_period(terms.period)
+    words = ""
+    if not step.days and not terms.preserve_end_of_month and there.day != terms.anchor_on.day:
+        words += f" (that month has no day {terms.anchor_on.day}: its last day)"
+    if there.time().replace(microsecond=0) != terms.charge_time.replace(microsecond=0):
+        words += f" (daylight saving skips {terms.charge_time:%H:%M} on that day: later by the gap)"
+    return words
+
+
 def retry_words(retry: RetryPolicy, period: str) -> str:
     """`4 attempts in all, 7 days apart`; what the policy comes to for this period."""
     ladder = retry.ladder(period)
+    attempts = retry.attempts or DEFAULT_ATTEMPTS
     if len(ladder) == 1:
-        if retry.attempts in (None, 1) and retry.intervals is None:
-            wanted = retry.attempts or DEFAULT_ATTEMPTS
-            short = wanted > 1 and retry.interval is None
-            days = cycle_days_nominal(period)
-            return (
-                f"a single attempt ({days} ÷ {wanted} leaves no whole day)" if short else "a single attempt"
-            )
-        return "a single attempt"
+        short = attempts > 1 and retry.interval is None and retry.intervals is None
+        why = (
+            f", since {cycle_days_nominal(period)} ÷ {attempts} leaves no whole day between" if short else ""
+        )
+        return f"a single attempt{why}"
     gaps = [_gap(ladder[i], ladder[i + 1]) for i in range(len(ladder) - 1)]
     spacing = f"{gaps[0]} apart" if len(set(gaps)) == 1 else "after " + ", ".join(gaps)
     return f"{len(ladder)} attempts in all, {spacing}"
 
 
 def _gap(earlier: Duration, later: Duration) -> str:
-    days, seconds = later.days - earlier.days, later.seconds - earlier.seconds
-    hours, rest = divmod(seconds, 3600)
-    parts = [f"{days} day{'' if days == 1 else 's'}"] if days else []
-    parts += [f"{hours} hour{'' if hours == 1 else 's'}"] if hours else []
-    parts += [f"{rest} seconds"] if rest else []
-    return " ".join(parts)
+    hours, seconds = divmod(later.seconds - earlier.seconds, 3600)
+    parts = [(later.days - earlier.days, "day"), (hours, "hour"), (seconds, "second")]
+    return " ".join(_count(number, unit) for number, unit in parts if number)
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}{'' if number == 1 else 's'}"

@@ -141,10 +141,15 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Play a scenario through the real workflows, months or years in seconds, and print what happened."""
-    from runtime.lifecycle import run_cli  # noqa: PLC0415 - heavy, and needed only here
+    from domain.terms import agree  # noqa: PLC0415 - heavy, and needed only here
+    from runtime.lifecycle import run_cli  # noqa: PLC0415
     from starter.simulate.scenario import read_scenario  # noqa: PLC0415
 
     scenario = read_scenario(file)
+    # Terms that no subscription could have are refused before anything is started for them.
+    agree(
+        scenario.spec(customer_id="cus_0", product_id="prd_0", payment_method_id="pm_0"), now=scenario.start
+    )
     logging.getLogger().addHandler(logging.NullHandler())
     report = run_cli(_play(scenario))
     if as_json:
