@@ -1,4 +1,4 @@
-"""`Subscription` as careless hands would change it: each issues its commands in another order than recorded runs did."""
+"""`Subscription` as careless hands would change it: each issues other commands than recorded runs did."""
 
 from __future__ import annotations
 

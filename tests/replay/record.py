@@ -4,7 +4,7 @@ Run it from the repository's root when a workflow's commands change *on purpose*
 order), after deciding how runs that are already going on survive it (docs/operations.md, "Versions"): histories
 recorded before such a change are what production still holds, so keep the old ones that must stay replayable and add
 new ones beside them. Every story is played on the V1 time-skipping server with the stand-ins of
-`tests/workflows/fakes.py`; each run of its chain becomes one file `histories/<story>.<run>.json`. There is no codec, and
+`tests/workflows/fakes.py`; each run of its chain becomes one file `histories/<story>.<run>.json`. No codec, and
 every id is made up.
 """
 

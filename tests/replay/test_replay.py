@@ -17,8 +17,8 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from runtime.temporal import teiki_plugin
-from tests.replay import changed_workflows as changed
 from tests.architecture.reading import ROOT
+from tests.replay import changed_workflows as changed
 from tests.replay.fingerprint import COMMITTED, commands, fingerprint
 from worker import WORKFLOWS
 
