@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import sql
 from temporalio.testing import ActivityEnvironment
 
 from activities.billing import BillingActivities
@@ -45,6 +47,11 @@ async def server() -> AsyncIterator[EmbeddedPostgres]:
 async def db(server: EmbeddedPostgres) -> AsyncIterator[Database]:
     name = f"module_{next(_databases)}"
     url = await server.create_database(name, template="template_migrated")
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        # What is committed must survive a server that dies (one test kills it); the machine may not die.
+        await connection.execute(
+            sql.SQL("ALTER DATABASE {} SET synchronous_commit = on").format(sql.Identifier(name))
+        )
     database = Database.connect(_driver(url), pool_size=8)
     yield database
     await database.close()
@@ -145,8 +152,8 @@ class Desk:
             if reference.startswith(order.subscription_id + "/")
         ]
         ours = await self.house.row(
-            "SELECT coalesce(sum(CASE kind WHEN 'charge' THEN l.amount_minor ELSE -l.amount_minor END), 0)::int AS minor"
-            " FROM ledger l JOIN attempts a ON a.key = l.attempt_key WHERE a.subscription_id = %s",
+            "SELECT coalesce(sum(CASE kind WHEN 'charge' THEN l.amount_minor ELSE -l.amount_minor END), 0)::int"
+            " AS minor FROM ledger l JOIN attempts a ON a.key = l.attempt_key WHERE a.subscription_id = %s",
             order.subscription_id,
         )
         return sum(nets), ours["minor"]
@@ -163,7 +170,12 @@ class Desk:
 
 def charge_of(order: OpenInput, mode: Mode = Mode.SEND, *, attempt: int = 1, **more: Any) -> ChargeInput:
     given: dict[str, Any] = {
-        "row": {"status": "current", "reason": "first_payment_succeeded", "charges": 1, "charged_minor": 1000},
+        "row": {
+            "status": "current",
+            "reason": "first_payment_succeeded",
+            "charges": 1,
+            "charged_minor": 1000,
+        },
         "moves": [transition("unverified", "current", "first_payment_succeeded")],
         "at": NOW,
     }

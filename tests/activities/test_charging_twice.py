@@ -30,7 +30,10 @@ async def charge_by_hand(desk, order, *, key: str | None = None):
     reference = charge_reference(order.subscription_id, 1, 1)
     token = (await begin(desk, order)).token
     return await desk.gateway.charge(
-        token=token, amount=PRICE, reference=reference, idempotency_key=key or idempotency_key("charge", reference)
+        token=token,
+        amount=PRICE,
+        reference=reference,
+        idempotency_key=key or idempotency_key("charge", reference),
     )
 
 
@@ -52,7 +55,9 @@ async def test_a_charge_that_settles_is_written_down_once(desk):
     assert await desk.sent(order) == ["charge"]
     assert await desk.settled(order) == (1000, 1000)
     assert await desk.kinds(order) == ["payment", "status"]
-    row = await desk.house.row("SELECT status, charges FROM subscriptions WHERE id = %s", order.subscription_id)
+    row = await desk.house.row(
+        "SELECT status, charges FROM subscriptions WHERE id = %s", order.subscription_id
+    )
     assert row == {"status": "current", "charges": 1}
 
 
@@ -65,7 +70,9 @@ async def test_a_decline_is_written_down_once_and_the_next_attempt_has_another_k
     assert await desk.settled(order) == (1000, 1000)
 
 
-@pytest.mark.parametrize("item", ["timeout_then_approved", "server_error_then_approved", "malformed_then_approved"])
+@pytest.mark.parametrize(
+    "item", ["timeout_then_approved", "server_error_then_approved", "malformed_then_approved"]
+)
 async def test_a_lost_answer_is_looked_up_at_once(desk, item):
     order = await desk.subscription(item)
     assert (await desk.charge_twice(order)).outcome == "settled"
@@ -166,7 +173,9 @@ async def test_what_arrived_late_is_found_instead_of_sent_again(desk):
     order = await desk.subscription("timeout", "approve")
     await desk.charge(order)
     reference = charge_reference(order.subscription_id, 1, 1)
-    token = (await desk.house.row("SELECT token FROM payment_methods WHERE id = %s", order.spec.payment_method_id))
+    token = await desk.house.row(
+        "SELECT token FROM payment_methods WHERE id = %s", order.spec.payment_method_id
+    )
     await desk.gateway.charge(
         token=token["token"],
         amount=PRICE,
@@ -208,8 +217,12 @@ async def test_a_twin_at_a_gateway_without_keys_is_booked_once(desk):
     order = await desk.subscription("approve", "approve")
     await charge_by_hand(desk, order)
     reference = charge_reference(order.subscription_id, 1, 1)
-    token = (await desk.house.row("SELECT token FROM payment_methods WHERE id = %s", order.spec.payment_method_id))
-    await desk.gateway.charge(token=token["token"], amount=PRICE, reference=reference, idempotency_key="another")
+    token = await desk.house.row(
+        "SELECT token FROM payment_methods WHERE id = %s", order.spec.payment_method_id
+    )
+    await desk.gateway.charge(
+        token=token["token"], amount=PRICE, reference=reference, idempotency_key="another"
+    )
     assert (await desk.charge_twice(order)).outcome == "settled"
     assert await desk.settled(order) == (2000, 1000), "reconciliation's business; our books stay right"
     assert await desk.sent(order) == ["charge", "charge"]
@@ -303,7 +316,9 @@ async def test_nothing_is_sent_for_who_is_blocked(desk, kind):
 async def test_a_block_that_came_meanwhile_holds_back_the_resend(desk):
     order = await desk.subscription("timeout")
     await desk.charge(order)
-    await set_blocked(desk.db, "customer", order.spec.customer_id, blocked=True, at=NOW, actor="operator:desk")
+    await set_blocked(
+        desk.db, "customer", order.spec.customer_id, blocked=True, at=NOW, actor="operator:desk"
+    )
     blocked = await desk.charge_twice(order, Mode.RESEND, turn=1)
     assert (blocked.outcome, blocked.decline) == ("declined", DeclineCode.CUSTOMER_BLOCKED)
     assert await desk.sent(order) == ["charge"]
