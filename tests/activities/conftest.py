@@ -9,6 +9,7 @@ import itertools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -29,9 +30,18 @@ from gateways.sandbox.remote import SandboxRemote
 from gateways.sandbox_client import SandboxGateway
 from runtime.embedded.ports import free_ports
 from runtime.embedded.postgres import EmbeddedPostgres
-from tests.db.house import NOW, House, transition, unique
+from tests.db.house import NOW, House, transition
 
 _databases = itertools.count(1)
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup` one worker starts the servers, not each."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("activities"))
 
 
 @pytest.fixture(scope="session")
@@ -210,6 +220,3 @@ def house(db: Database) -> House:
 @pytest.fixture
 def desk(db: Database, gateway: SandboxGateway, remote: SandboxRemote, house: House) -> Desk:
     return Desk(db, gateway, remote, house)
-
-
-__all__ = ["Desk", "charge_of", "later", "refund_of", "unique"]
