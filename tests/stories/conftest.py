@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 Play = Callable[..., Awaitable[Report]]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
