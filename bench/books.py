@@ -47,7 +47,8 @@ class Books:
         self.customer, self.product, self.card = (fresh_id(prefix) for prefix in ("cus", "prd", "pm"))
         by = {"actor": ACTOR, "at": now}
         await catalogue.put_customer(
-            self._db, PutCustomer(id=self.customer, request_id=fresh_id("req"), email="bench@example.com", **by)
+            self._db,
+            PutCustomer(id=self.customer, request_id=fresh_id("req"), email="bench@example.com", **by),
         )
         await catalogue.put_product(
             self._db, PutProduct(id=self.product, request_id=fresh_id("req"), name="Monthly box", **by)

@@ -156,9 +156,7 @@ async def serve(arm: str) -> None:
     start_telemetry(settings)
     host = Host(arm, settings, await client_of(arm, settings))
     lines = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
-    )
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     try:
         while line := await lines.readline():
             order = json.loads(line)
