@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from bench.host import EMPTY, EMPTY_ENCODED, client_of
 from bench.stage import CpuSeconds, Stage, environment, python_module
 from bench.timelapse import Empty, EmptyInput
 from domain.identifiers import subscription_workflow_id
+from runtime.embedded.processes import leashed
 from workflows.subscription import Subscription
 from workflows.visibility import CUSTOMER, KIND, PRODUCT, STATUS
 
@@ -26,7 +28,7 @@ WARM: Final = 1000
 COLD: Final = 0
 """Nothing is kept: each workflow task replays its run."""
 
-_ANSWER_SECONDS_MAX: Final = 60.0
+_ANSWER_SECONDS_MAX: Final = 240.0
 _STARTS_AT_ONCE: Final = 20
 
 
@@ -82,7 +84,7 @@ class Arm:
     async def started(cls, name: str, stage: Stage) -> Arm:
         with (stage.home / f"{name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *python_module("bench.host", name),
+                *leashed(python_module("bench.host", name), death_signal=signal.SIGKILL),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=log,

@@ -189,7 +189,7 @@ class Bench:
             while last != now:
                 await asyncio.sleep(1.2)
                 async with http.get(self._stage.temporal.metrics_url) as answer:
-                    last, now = now, _sum_of("action", await answer.text())
+                    last, now = now, sum_of("action", await answer.text())
         return now
 
     async def _transactions(self) -> None:
@@ -242,7 +242,7 @@ class Bench:
                 self._tick(f"cold and warm, cut after {cut.cycles_per_run}")
 
 
-def _sum_of(metric: str, exposition: str) -> int:
+def sum_of(metric: str, exposition: str) -> int:
     """The sum over all labels of a counter in Prometheus' text format."""
     lines = re.findall(rf"^{metric}(?:\{{[^}}]*\}})? (\S+)$", exposition, flags=re.MULTILINE)
     return int(sum(float(value) for value in lines))
