@@ -17,7 +17,7 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from bench.books import Books, input_of
 from bench.host import EMPTY, EMPTY_ENCODED, client_of
-from bench.stage import CpuSeconds, Stage, environment, python_module
+from bench.stage import ROOT, CpuSeconds, Stage, environment, python_module
 from bench.timelapse import Empty, EmptyInput
 from domain.identifiers import subscription_workflow_id
 from runtime.embedded.processes import leashed
@@ -88,6 +88,7 @@ class Arm:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=log,
+                cwd=ROOT,  # `-m` looks there first
                 env=environment(stage.variables),
             )
         return cls(name, stage, await client_of(name, stage.settings), process)

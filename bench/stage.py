@@ -85,7 +85,7 @@ async def stage() -> AsyncIterator[Stage]:
         stack.push_async_callback(sandbox.stop)
         database_url = await postgres.ensure_database("teiki")
         await asyncio.to_thread(migrate.upgrade, database_url)
-        keys = f"bench:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+        keys = f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}"
         variables = {
             "TEIKI_DATABASE_URL": database_url,
             "TEIKI_CODEC_KEYS": keys,
