@@ -17,8 +17,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from activities.billing import BillingActivities
 from activities.records import RecordsActivities
 from db.engine import Database
-from gateways.port import PaymentGateway
-from gateways.sandbox_client import SandboxGateway
+from gateways.factory import gateway_of
 from runtime.lifecycle import mark_ready, run_service
 from runtime.search_attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
@@ -32,20 +31,14 @@ WORKFLOWS = [Subscription, PutCustomerEntry, PutProductEntry, AddPaymentMethodEn
 _logger = logging.getLogger("worker")
 
 
-def gateway_of(settings: Settings) -> PaymentGateway:
-    """The payment company that the settings name."""
-    horizon = settings.inflight_horizon_seconds
-    if horizon is None:
-        return SandboxGateway(settings.gateway_url)
-    return SandboxGateway(settings.gateway_url, inflight_horizon=timedelta(seconds=horizon))
-
-
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Work until `stop`, then finish what is under way."""
     client = await connect(settings)
     await ensure_search_attributes(client, SEARCH_ATTRIBUTES)
     database = Database.connect(settings.database, pool_size=settings.database_pool_size)
-    gateway = gateway_of(settings)
+    gateway = gateway_of(
+        settings.gateway, settings.gateway_url, horizon_seconds=settings.inflight_horizon_seconds
+    )
     billing = BillingActivities(database, gateway)
     records = RecordsActivities(database, gateway)
     worker = Worker(
@@ -77,7 +70,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
-    """Versioning is off until a deployment and a build are named (docs/operations.md)."""
+    """Versioning is off until a deployment and a build are named (docs/operations.md).
+
+    The behaviour is set here, not on the workflows: a server refuses one that comes from an unversioned worker.
+    """
     if settings.versioned is None:
         return None
     name, build_id = settings.versioned

@@ -7,6 +7,7 @@ the workflow decides, after the gateway's in-flight horizon, that the same key m
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from temporalio import activity
@@ -94,7 +95,15 @@ class BillingActivities(BillingContract):
         )
         if begun.state == "settled":
             return RefundResult(outcome="settled")
-        outcome = None if begun.outcome == "new" else await self.found(reference)
+        outcome: ChargeOutcome | None = None
+        if begun.outcome != "new":
+            try:
+                outcome = await self.found(reference)
+            except GatewayUnavailable as error:
+                return await self._refunded(order, key, Unknown(hint=str(error)), sent=False)
+            if begun.state == "attention" and outcome is None:
+                # The gateway refused to return it: that waits for a person, whatever is asked meanwhile.
+                return RefundResult(outcome="declined")
         may_send = begun.outcome == "new" or (
             order.mode is Mode.RESEND
             and not isinstance(outcome, Settled | Pending)
@@ -138,11 +147,12 @@ class BillingActivities(BillingContract):
         )
 
     async def found(self, reference: str) -> ChargeOutcome | None:
-        """What the gateway's book shows under our reference; None: nothing, or no answer now."""
-        try:
-            entries = await self.gateway.lookup(reference)
-        except GatewayUnavailable:
-            return None
+        """What the gateway's book shows under our reference; None: nothing.
+
+        Raises:
+            GatewayUnavailable: it could not be asked, which is no answer: never take it for "nothing".
+        """
+        entries = await self.gateway.lookup(reference)
         if not entries:
             return None
         # Several entries mean trouble that reconciliation reports; money that moved is what counts here.
@@ -172,12 +182,17 @@ class _Question:
         )
         if isinstance(outcome, Unknown):
             # Often the gateway has it in its book already and only the answer was lost.
-            outcome = await self.desk.found(self.reference) or outcome
+            with contextlib.suppress(GatewayUnavailable):
+                outcome = await self.desk.found(self.reference) or outcome
         return await self.conclude(outcome, resent=True)
 
     async def ask_then(self, begun: attempts.Begun) -> ChargeResult:
         """Ask first, whatever the mode: what is found needs no sending and no giving up."""
-        outcome = await self._asked(begun)
+        try:
+            outcome = await self._asked(begun)
+        except GatewayUnavailable as error:
+            # Not to be able to ask proves nothing: neither another request nor "it never arrived" follows from it.
+            return await self.conclude(Unknown(hint=str(error)))
         if isinstance(outcome, Settled | Declined):
             return await self.conclude(outcome)
         if self.order.mode is Mode.RESEND and not isinstance(outcome, Pending):
@@ -194,10 +209,10 @@ class _Question:
             return await self.desk.found(self.reference) or Unknown(hint="not found")
         try:
             entry = await self.desk.gateway.get(begun.gateway_id)
-        except GatewayUnavailable as error:
-            return (
-                Pending(gateway_id=begun.gateway_id) if begun.state == "pending" else Unknown(hint=str(error))
-            )
+        except GatewayUnavailable:
+            if begun.state != "pending":
+                raise
+            return Pending(gateway_id=begun.gateway_id)
         return entry.outcome() if entry else Unknown(hint="the gateway lost it")
 
     async def _give_up(self, begun: attempts.Begun, outcome: ChargeOutcome) -> ChargeResult:

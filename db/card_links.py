@@ -17,7 +17,13 @@ from domain.errors import ErrorCode, TeikiError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardLinkRow:
-    """A link as it stands. `form_id`: the gateway's hosted form, once one was opened."""
+    """A link as it stands.
+
+    Attributes:
+        form_id: the gateway's hosted form, once one was opened.
+        revoked_at: when a newer link took its place. A used link gets it too: what a crash kept it from finishing must
+            not undo what the newer one brought.
+    """
 
     subscription_id: str
     form_id: str | None
@@ -37,8 +43,7 @@ class CardLinkRow:
 
 _REVOKE: Final[LiteralString] = """
 UPDATE card_links SET revoked_at = %(at)s
-WHERE subscription_id = %(subscription_id)s AND token_hash <> %(token_hash)s
-  AND used_at IS NULL AND revoked_at IS NULL
+WHERE subscription_id = %(subscription_id)s AND token_hash <> %(token_hash)s AND revoked_at IS NULL
 """
 _ISSUE: Final[LiteralString] = """
 INSERT INTO card_links (token_hash, subscription_id, expires_at, created_at)
@@ -50,9 +55,9 @@ SELECT subscription_id, form_id, created_at, expires_at, used_at, revoked_at
 FROM card_links WHERE token_hash = %(token_hash)s
 """
 _ATTACH: Final[LiteralString] = """
-UPDATE card_links SET form_id = %(form_id)s
+UPDATE card_links SET form_id = COALESCE(form_id, %(form_id)s)
 WHERE token_hash = %(token_hash)s AND used_at IS NULL AND revoked_at IS NULL AND expires_at > %(now)s
-RETURNING subscription_id
+RETURNING form_id
 """
 _USE: Final[LiteralString] = """
 WITH link AS (
@@ -85,11 +90,17 @@ async def find_card_link(db: Database, token_hash: str) -> CardLinkRow | None:
     return CardLinkRow(**row) if row else None
 
 
-async def attach_card_form(db: Database, token_hash: str, form_id: str, now: datetime) -> None:
-    """Remember the gateway's hosted form that the link opened; `link_not_usable` when it is over."""
+async def attach_card_form(db: Database, token_hash: str, form_id: str, now: datetime) -> str:
+    """Give the link its one hosted form; of several callers the first decides, and all learn the form it has.
+
+    Raises:
+        TeikiError: `link_not_usable`, as `use_card_link`.
+    """
     parameters = {"token_hash": token_hash, "form_id": form_id, "now": now}
-    if await db.fetch_one(_ATTACH, parameters) is None:
+    row = await db.fetch_one(_ATTACH, parameters)
+    if row is None:
         raise await _not_usable(db, token_hash, now)
+    return str(row["form_id"])
 
 
 async def use_card_link(db: Database, token_hash: str, now: datetime) -> CardLinkRow:

@@ -129,6 +129,15 @@ class TokenDetails(BaseModel):
     expires_year: int | None = None
 
 
+class CardForm(BaseModel):
+    """The gateway's page that takes a card. Its result is asked for by `form_id`, never read from a URL."""
+
+    model_config = ConfigDict(frozen=True)
+
+    form_id: str
+    url: str
+
+
 class Page(BaseModel):
     items: list[GatewayCharge]
     next_cursor: str | None = None
@@ -166,8 +175,12 @@ class PaymentGateway(Protocol):
 
     async def token_details(self, token: str) -> TokenDetails | None: ...
 
-    async def card_change_url(self, *, reference: str, return_url: str) -> str:
-        """The gateway's hosted card form; it sends the customer back to `return_url?form=<id>`."""
+    async def open_card_form(self, *, reference: str, return_url: str) -> CardForm:
+        """A new hosted card form; it sends the customer back to `return_url?form=<id>`."""
+        ...
+
+    async def card_form_url(self, form_id: str) -> str:
+        """Where a form opened earlier is shown: a customer who left it half-way finds it again."""
         ...
 
     async def card_form_token(self, form_id: str) -> str | None:

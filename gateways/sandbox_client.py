@@ -20,6 +20,7 @@ from domain.errors import TeikiError
 from domain.money import Money
 from gateways.port import (
     Capabilities,
+    CardForm,
     ChargeOutcome,
     Declined,
     GatewayCharge,
@@ -113,12 +114,15 @@ class SandboxGateway:
             # `from None`: a validation error quotes its input, and a token must not reach a log.
             raise GatewayUnavailable("The gateway's answer about a token cannot be read.") from None
 
-    async def card_change_url(self, *, reference: str, return_url: str) -> str:
+    async def open_card_form(self, *, reference: str, return_url: str) -> CardForm:
         answer = await self._ask("POST", "/card-forms", {"reference": reference, "return_url": return_url})
-        url = (answer or {}).get("url")
-        if not isinstance(url, str):
-            raise GatewayUnavailable("The gateway's card form cannot be opened.")
-        return url
+        try:
+            return CardForm.model_validate(answer)
+        except ValidationError:
+            raise GatewayUnavailable("The gateway's card form cannot be opened.") from None
+
+    async def card_form_url(self, form_id: str) -> str:
+        return f"{self._base_url}/card-forms/{quote(form_id, safe='')}"
 
     async def card_form_token(self, form_id: str) -> str | None:
         answer = await self._read(f"/card-forms/{quote(form_id, safe='')}/result")

@@ -6,6 +6,7 @@ engine that cannot be reached comes out as `engine_unavailable`, which says that
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -32,6 +33,9 @@ from domain.errors import ErrorCode, TeikiError
 from workflows.visibility import CUSTOMER, KIND, PRODUCT, STATUS
 
 Result = TypeVar("Result", bound=BaseModel)
+
+_PATIENCE_SECONDS: Final = 30.0
+"""How long a caller waits for an answer. What was accepted goes on without the caller."""
 
 _UNREACHABLE: Final = {
     RPCStatusCode.UNAVAILABLE,
@@ -112,7 +116,10 @@ class Engine:
 @asynccontextmanager
 async def _translated(workflow_id: str) -> AsyncIterator[None]:
     try:
-        yield
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise _unavailable(workflow_id, "No worker answered in time; is one running?") from error
     except WorkflowUpdateFailedError as error:
         raise _refusal(error.cause) from error
     except WorkflowFailureError as error:

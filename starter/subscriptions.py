@@ -134,9 +134,10 @@ class Subscription:
             by: `request_id`, `actor`, `comment`.
 
         Raises:
-            TeikiError: `invalid_status`, `resume_at_in_past`, `invalid_instant`.
+            TeikiError: `invalid_status`, `resume_at_in_past`, `invalid_instant`, `invalid_input` for an unknown
+                policy.
         """
-        chosen = None if policy is None else ResumePolicy(policy)
+        chosen = _policy(policy)
         if dry_run:
             instant = None if at is None else require_instant(at)
             return await self.what_if(
@@ -242,3 +243,12 @@ class Subscription:
         return TeikiError(
             ErrorCode.SUBSCRIPTION_NOT_FOUND, "There is no such subscription.", subscription_id=self.id
         )
+
+
+def _policy(name: str | None) -> ResumePolicy | None:
+    known = [policy.value for policy in ResumePolicy]
+    if name is not None and name not in known:
+        raise TeikiError(
+            ErrorCode.INVALID_INPUT, "There is no such resume policy.", policy=str(name)[:60], known=known
+        )
+    return None if name is None else ResumePolicy(name)

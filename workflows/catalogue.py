@@ -7,28 +7,27 @@ make it need no access to the database. Workflow id `catalogue/<id of the entry>
 from __future__ import annotations
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
     from activities.contracts.records import AddPaymentMethod, Entry, PutCustomer, PutProduct, RecordsContract
     from workflows.options import MONEY, RECORD
 
 
-@workflow.defn(name="PutCustomer", versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name="PutCustomer")
 class PutCustomerEntry:
     @workflow.run
     async def run(self, order: PutCustomer) -> Entry:
         return await workflow.execute_activity_method(RecordsContract.put_customer, order, **RECORD)
 
 
-@workflow.defn(name="PutProduct", versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name="PutProduct")
 class PutProductEntry:
     @workflow.run
     async def run(self, order: PutProduct) -> Entry:
         return await workflow.execute_activity_method(RecordsContract.put_product, order, **RECORD)
 
 
-@workflow.defn(name="AddPaymentMethod", versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name="AddPaymentMethod")
 class AddPaymentMethodEntry:
     @workflow.run
     async def run(self, order: AddPaymentMethod) -> Entry:

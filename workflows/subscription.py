@@ -11,7 +11,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
     from activities.contracts.billing import BillingContract, ChargeInput, ChargeResult, RefundInput
@@ -29,7 +28,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.visibility import details, timer_summary
 
 
-@workflow.defn(name="Subscription", versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name="Subscription")
 class Subscription(SubscriptionOperations):
     """One subscription. Workflow id `subscription/<id>`."""
 

@@ -1,6 +1,6 @@
 """The embedded stack of `teiki up`: everything a Teiki needs, in one terminal.
 
-Postgres → Temporal with its Web UI → migrations → sandbox gateway → codec server → worker, each a
+Postgres → Temporal with its Web UI → migrations → sandbox gateway → codec server → worker → web, each a
 supervised child. Data stays in the state directory and survives Ctrl-C, restarts and crashes. Ports are the
 usual ones when free, the last run's or any free ones otherwise; `stack.json` tells them to `teiki …` in
 other terminals.
@@ -33,7 +33,14 @@ from runtime.embedded.temporal_servers import FAST_TIMERS, dev_server_command, t
 from runtime.settings import ENV_PREFIX, Settings
 from runtime.temporal import DEFAULT_NAMESPACE
 
-USUAL_PORTS: Final = {"temporal": 7233, "web_ui": 8233, "codec": 8234, "gateway": 8790, "postgres": 54329}
+USUAL_PORTS: Final = {
+    "temporal": 7233,
+    "web_ui": 8233,
+    "codec": 8234,
+    "gateway": 8790,
+    "web": 8791,
+    "postgres": 54329,
+}
 DATABASE: Final = "teiki"
 
 
@@ -65,7 +72,7 @@ class StackPlan:
             "database_url": self.database_url,
             "gateway": "sandbox",
             "gateway_url": self.url("gateway"),
-            "public_url": self.url("gateway"),
+            "public_url": self.url("web"),
             "codec_keys": self.state.codec_keys(),
             "codec_server_url": self.url("codec"),
             "state_dir": str(self.state.path),
@@ -150,6 +157,12 @@ def teiki_services(plan: StackPlan) -> list[ServiceSpec]:
             before_start=forget_worker,
             ready=worker_serves,
             stop_seconds=40,  # longer than a worker's own graceful stop
+        ),
+        ServiceSpec(
+            name="web",
+            command=[python, "-m", "web", "--host", LOOPBACK, "--port", str(plan.ports["web"])],
+            env=plan.environment(),
+            ready=http_ready(plan.url("web") + "/health"),
         ),
     ]
 
@@ -297,6 +310,7 @@ def summary(plan: StackPlan) -> Table:
         ("Temporal", f"{plan.address('temporal')} (namespace {DEFAULT_NAMESPACE})"),
         ("Postgres", plan.database_public_url),
         ("Sandbox gateway", plan.url("gateway")),
+        ("Customers' pages", plan.url("web")),
         ("Codec server", plan.url("codec")),
         ("Logs", str(plan.state.logs)),
         ("Data and keys", str(plan.state.path)),

@@ -97,9 +97,9 @@ def token_of(named: object) -> str | None:
     kind = named.get("type", named.get("kind")) if isinstance(named, dict) else named
     if kind is None or (isinstance(kind, str) and kind.startswith("tok_")):
         return kind
-    if kind not in _TOKEN_OF_KIND:
+    if not isinstance(kind, str) or kind not in _TOKEN_OF_KIND:
         raise TeikiError(ErrorCode.SCENARIO_INVALID, "A payment method is a tok_… or a kind.", got=str(kind))
-    return _TOKEN_OF_KIND[str(kind)]
+    return _TOKEN_OF_KIND[kind]
 
 
 def read_scenario(path: Path) -> Scenario:

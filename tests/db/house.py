@@ -180,5 +180,5 @@ def refund_key(subscription_id: str, number: int) -> str:
 
 
 def happening(order: OpenInput, **more: Any) -> RecordInput:
-    given = {"at": NOW, "actor": "operator:desk", "terms": order.terms} | more
+    given = {"at": NOW, "actor": "operator:desk", "terms": order.terms, "event_key": "k"} | more
     return RecordInput(subscription_id=order.subscription_id, **given)

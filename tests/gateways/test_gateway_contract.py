@@ -207,6 +207,6 @@ async def test_a_tokens_details_show_the_last_four_digits_and_no_more(candidate)
 
 
 async def test_the_hosted_form_has_no_token_until_somebody_completes_it(candidate):
-    url = await candidate.gateway.card_change_url(reference="sub_x", return_url="https://shop.example/back")
-    assert url.startswith("http")
-    assert await candidate.gateway.card_form_token(url.rpartition("/")[2]) is None
+    form = await candidate.gateway.open_card_form(reference="sub_x", return_url="https://shop.example/back")
+    assert form.url.startswith("http")
+    assert await candidate.gateway.card_form_token(form.form_id) is None

@@ -12,8 +12,9 @@ from domain.money import Money
 
 
 async def test_a_customer_chooses_a_card_and_the_shop_can_charge_it(gateway):
-    url = await gateway.card_change_url(reference="sub_x", return_url="https://shop.example/back?lang=ja")
-    form_id = url.rpartition("/")[2]
+    form = await gateway.open_card_form(reference="sub_x", return_url="https://shop.example/back?lang=ja")
+    form_id, url = form.form_id, form.url
+    assert await gateway.card_form_url(form_id) == url, "who left it half-way finds it again"
     async with aiohttp.ClientSession() as browser:
         async with browser.get(url) as page:
             html = await page.text()
@@ -63,10 +64,10 @@ async def test_a_return_address_that_is_no_web_address_is_refused(sandbox, retur
 
 @pytest.mark.parametrize("card", ["tok_mine", "", "4111"])
 async def test_only_the_offered_cards_can_be_chosen(gateway, card):
-    url = await gateway.card_change_url(reference="sub_x", return_url="https://shop.example/")
-    async with aiohttp.ClientSession() as browser, browser.post(url, data={"card": card}) as answer:
+    form = await gateway.open_card_form(reference="sub_x", return_url="https://shop.example/")
+    async with aiohttp.ClientSession() as browser, browser.post(form.url, data={"card": card}) as answer:
         assert answer.status == 422
-    assert await gateway.card_form_token(url.rpartition("/")[2]) is None
+    assert await gateway.card_form_token(form.form_id) is None
 
 
 async def test_a_form_nobody_made_is_not_found(sandbox, gateway):

@@ -72,7 +72,7 @@ async def test_keys_scripts_forms_and_settings_survive_a_restart(tmp_path):
         await remote.faults({"fault": "drop_before", "times": 2, "route": "charge"}, seed=3)
         assert (await charge(gateway, "sub_b/1/1", "b")).kind == "unknown"
         await remote.idempotency("best_effort:0", key_ttl_seconds=1_000)
-    form = await gateway.card_change_url(reference="sub_a", return_url="https://shop.example/")
+    form = await gateway.open_card_form(reference="sub_a", return_url="https://shop.example/")
     await gateway.close()
     assert await first.stop() == 0
 
@@ -82,7 +82,7 @@ async def test_keys_scripts_forms_and_settings_survive_a_restart(tmp_path):
     assert kinds == ["unknown", "settled"], "one of the plan's two drops was left"
     assert await charge(gateway, "sub_a/1/1", key, token) == declined
     assert (await charge(gateway, "sub_a/1/2", "next", token)).code == "expired_card"
-    assert await gateway.card_form_token(form.rpartition("/")[2]) is None
+    assert await gateway.card_form_token(form.form_id) is None
     async with SandboxRemote(second.base_url) as remote:
         assert (await remote.fired())["seed"] == 3
         switched = await remote._call("PUT", "/_control/idempotency", {})

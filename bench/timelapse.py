@@ -1,0 +1,73 @@
+"""The two workflows that are compared: the real subscription in time lapse, and the empty cycle.
+
+The package's docstring explains the method.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from bench.knobs import KNOBS
+    from domain.subscription import Step
+    from workflows import messages
+    from workflows.options import MONEY
+    from workflows.subscription import Subscription
+
+WAIT: Final = timedelta(milliseconds=1)
+"""Every cycle's timer: as short as the server takes."""
+
+
+@workflow.defn(name="Subscription")
+class TimeLapse(Subscription):
+    """The real subscription, whose own clock is moved to just before each step."""
+
+    @workflow.init
+    def __init__(self, start: messages.SubscriptionInput) -> None:
+        super().__init__(start)
+
+    @workflow.run
+    async def run(self, start: messages.SubscriptionInput) -> messages.Opened | messages.Answer:
+        return await super().run(start)
+
+    async def _reached(self, step: Step | None) -> bool:
+        if self._current.charges >= KNOBS.renewals:
+            await workflow.wait_condition(lambda: self._changed)
+            return False
+        if step is not None and step.at - self._now() > WAIT:
+            self._clock_offset += step.at - self._now() - WAIT
+        return await super()._reached(step)
+
+
+@dataclass(frozen=True)
+class EmptyInput:
+    """Attributes:
+    done: cycles made by earlier runs.
+    cycles_per_run: when to cut the history; None: never.
+    """
+
+    done: int = 0
+    cycles_per_run: int | None = None
+
+
+NOTHING: Final = "bench.nothing"
+
+
+@workflow.defn(name="Empty")
+class Empty:
+    """A timer and an activity that does nothing, over and over."""
+
+    @workflow.run
+    async def run(self, start: EmptyInput) -> None:
+        done = start.done
+        while done < KNOBS.renewals:
+            await workflow.sleep(WAIT)
+            await workflow.execute_activity(NOTHING, **MONEY)
+            done += 1
+            if start.cycles_per_run and (done - start.done) >= start.cycles_per_run:
+                workflow.continue_as_new(EmptyInput(done=done, cycles_per_run=start.cycles_per_run))
+        await workflow.wait_condition(lambda: False)

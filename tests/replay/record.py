@@ -1,0 +1,289 @@
+"""Record the histories that `test_replay.py` replays: `python -m tests.replay.record [story …]`.
+
+Run it from the repository's root when a workflow's commands change *on purpose* (a new activity, another timer, another
+order), after deciding how runs that are already going on survive it (docs/operations.md, "Versions"): histories
+recorded before such a change are what production still holds, so keep the old ones that must stay replayable and add
+new ones beside them. Every story is played on the V1 time-skipping server with the stand-ins of
+`tests/workflows/fakes.py`; each run of its chain becomes one file `histories/<story>.<run>.json`. No codec, and
+every id is made up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from temporalio import activity
+from temporalio.client import WorkflowHistory
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.contracts.billing import ChargeResult
+from activities.contracts.records import (
+    ADD_PAYMENT_METHOD,
+    PUT_CUSTOMER,
+    PUT_PRODUCT,
+    AddPaymentMethod,
+    Entry,
+    OpenResult,
+    PutCustomer,
+    PutProduct,
+)
+from domain.declines import DeclineCode
+from domain.money import Money
+from domain.terms import ResumePolicy
+from runtime.embedded.temporal_servers import TimeSkippingServer
+from tests.workflows.conftest import START, Stage
+from tests.workflows.fakes import FakeRecords
+from worker import WORKFLOWS
+from workflows import messages
+from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
+from workflows.subscription import Subscription
+
+HISTORIES: Final = Path(__file__).parent / "histories"
+
+DECLINED = ChargeResult(outcome="declined", decline=DeclineCode.INSUFFICIENT_FUNDS)
+LOST = ChargeResult(outcome="declined", decline=DeclineCode.LOST_CARD)
+UNKNOWN = ChargeResult(outcome="unknown", horizon_s=600, key_ttl_s=82_800, resent=True)
+PENDING = ChargeResult(outcome="pending")
+UNSENT = ChargeResult(outcome="unsent")
+EXPIRED = ChargeResult(outcome="declined", decline=DeclineCode.PENDING_EXPIRED)
+
+
+class Records(FakeRecords):
+    """Also enters catalogue entries."""
+
+    @activity.defn(name=PUT_CUSTOMER)
+    async def put_customer(self, order: PutCustomer) -> Entry:
+        return Entry(id=order.id)
+
+    @activity.defn(name=PUT_PRODUCT)
+    async def put_product(self, order: PutProduct) -> Entry:
+        return Entry(id=order.id)
+
+    @activity.defn(name=ADD_PAYMENT_METHOD)
+    async def add_payment_method(self, order: AddPaymentMethod) -> Entry:
+        return Entry(id=order.id)
+
+
+def by(request_id: str) -> dict[str, str]:
+    return {"request_id": request_id, "actor": "operator:recorder", "comment": "for the record"}
+
+
+# ---------------------------------------------------------------------- the stories
+
+
+async def a_year(stage: Stage) -> None:
+    """Twelve payments, history cut after every fourth."""
+    await stage.open(cycles_per_run=4)
+    await stage.until("2024-07-15T00:00:00+09:00")
+
+
+async def retries_then_catch_up(stage: Stage) -> None:
+    """Exhausted, suspended, resumed with catch-up 20 minutes apart, then on the cycle again."""
+    stage.billing.script = [ChargeResult(outcome="settled"), *[DECLINED] * 4]
+    await stage.open()
+    await stage.until("2023-10-02T10:00:00+09:00")
+    await stage.do(Subscription.resume, messages.Resume(policy=ResumePolicy.CATCH_UP, **by("r-1")))
+    await stage.until("2023-11-15T00:00:00+09:00")
+
+
+async def suspended_and_skipped(stage: Stage) -> None:
+    """Suspended by an operator, resumed with next_cycle, suspended again, resumed at an instant."""
+    await stage.open(total_charges=4)
+    await stage.until("2023-08-15T12:00:00+09:00")
+    await stage.do(Subscription.suspend, messages.Suspend(**by("s-1")))
+    await stage.until("2023-10-01T18:00:00+09:00")
+    await stage.do(Subscription.resume, messages.Resume(policy=ResumePolicy.NEXT_CYCLE, **by("r-1")))
+    await stage.until("2023-10-05T12:00:00+09:00")
+    await stage.do(Subscription.suspend, messages.Suspend(**by("s-2")))
+    at = START.replace(month=12, day=20)
+    await stage.do(Subscription.resume, messages.Resume(at=at, **by("r-2")))
+    await stage.until("2024-03-01T00:00:00+09:00")
+
+
+async def unknown_then_sent_again(stage: Stage) -> None:
+    """No answer until the horizon has passed, then the same key once more."""
+    stage.billing.script = [UNKNOWN] * 6
+    await stage.open()
+    await stage.until("2023-09-02T00:00:00+09:00")
+
+
+async def not_taken_then_taken(stage: Stage) -> None:
+    """The gateway would not take the request twice."""
+    stage.billing.script = [UNSENT, UNSENT]
+    await stage.open()
+    await stage.until("2023-08-02T00:00:00+09:00")
+
+
+async def pending_given_up(stage: Stage) -> None:
+    """Pending for a day, then failed, then retried with success."""
+    stage.billing.script = [PENDING] * 30
+    await stage.open()
+    await stage.until("2023-08-02T06:59:00+09:00")
+    stage.billing.script = [EXPIRED]
+    await stage.until("2023-08-09T00:00:00+09:00")
+
+
+async def canceled_now(stage: Stage) -> None:
+    await stage.open()
+    await stage.until("2023-08-15T12:00:00+09:00")
+    await stage.do(Subscription.cancel, messages.Cancel(**by("c-1")))
+
+
+async def canceled_at_period_end(stage: Stage) -> None:
+    """Scheduled, taken back, scheduled again, and then it comes."""
+    await stage.open()
+    await stage.do(Subscription.cancel, messages.Cancel(mode="period_end", **by("c-1")))
+    await stage.do(Subscription.recover, messages.Recover(**by("v-1")))
+    await stage.do(Subscription.cancel, messages.Cancel(mode="period_end", **by("c-2")))
+    await stage.until("2023-09-02T00:00:00+09:00")
+
+
+async def canceled_while_unknown(stage: Stage) -> None:
+    """Money that arrives after the end is returned."""
+    stage.billing.script = [UNKNOWN, UNKNOWN]
+    await stage.open()
+    await stage.do(Subscription.cancel, messages.Cancel(**by("c-1")))
+    await stage.until("2023-08-01T08:00:00+09:00")
+
+
+async def card_changed(stage: Stage) -> None:
+    """A useless card, a link, a new card, a resume; another amount, and one for once only."""
+    stage.billing.script = [ChargeResult(outcome="settled"), LOST]
+    await stage.open()
+    await stage.until("2023-09-03T12:00:00+09:00")
+    link = messages.OpenCardLink(token_hash="0" * 64, expires_at=START.replace(month=12), **by("l-1"))
+    await stage.do(Subscription.open_card_link, link)
+    await stage.do(Subscription.change_card, messages.ChangeCard(payment_method_id="pm_2", **by("k-1")))
+    await stage.do(Subscription.resume, messages.Resume(policy=ResumePolicy.CATCH_UP, **by("r-1")))
+    for request, minor, once in (("a-1", 1200, False), ("a-2", 900, True)):
+        amount = Money(minor=minor, currency="JPY")
+        change = messages.ChangeAmount(amount=amount, next_only=once, **by(request))
+        await stage.do(Subscription.change_amount, change)
+    await stage.until("2023-11-15T00:00:00+09:00")
+
+
+async def refused_at_opening(stage: Stage) -> None:
+    stage.records.refuse = OpenResult(
+        outcome="refused", subscription_id="sub_x", code="customer_not_found", message="No such customer."
+    )
+    await stage.open()
+
+
+async def a_customer(stage: Stage) -> None:
+    order = PutCustomer(
+        id="cus_1", request_id="q-1", actor="operator:recorder", email="one@example.com", at=START
+    )
+    await _enter(stage, PutCustomerEntry, order)
+
+
+async def a_product(stage: Stage) -> None:
+    price = Money(minor=1000, currency="JPY")
+    order = PutProduct(
+        id="prd_1", request_id="q-2", actor="operator:recorder", name="One", price=price, at=START
+    )
+    await _enter(stage, PutProductEntry, order)
+
+
+async def a_payment_method(stage: Stage) -> None:
+    order = AddPaymentMethod(
+        id="pm_1", request_id="q-3", actor="operator:recorder", customer_id="cus_1", token="tok_ok", at=START
+    )
+    await _enter(stage, AddPaymentMethodEntry, order)
+
+
+async def _enter(stage: Stage, workflow: Any, order: Any) -> None:
+    client = stage.environment.client
+    name = f"catalogue/{workflow.__name__}/{order.request_id}"
+    stage.handle = await client.start_workflow(workflow.run, order, id=name, task_queue=stage.queue)
+    await stage.handle.result()
+
+
+STORIES: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
+    story.__name__: story
+    for story in (
+        a_year,
+        retries_then_catch_up,
+        suspended_and_skipped,
+        unknown_then_sent_again,
+        not_taken_then_taken,
+        pending_given_up,
+        canceled_now,
+        canceled_at_period_end,
+        canceled_while_unknown,
+        card_changed,
+        refused_at_opening,
+        a_customer,
+        a_product,
+        a_payment_method,
+    )
+}
+
+# ---------------------------------------------------------------------- recording
+
+
+@asynccontextmanager
+async def on_stage(environment: WorkflowEnvironment, story: str) -> AsyncIterator[Stage]:
+    """A stage with a worker for every workflow; what still runs at the end is terminated."""
+    stage = Stage(environment, records=Records(), queue=f"recording-{story}")
+    desk = stage.records
+    assert isinstance(desk, Records)
+    worker = Worker(
+        environment.client,
+        task_queue=stage.queue,
+        workflows=WORKFLOWS,
+        activities=[
+            *(stage.billing.charge, stage.billing.refund, desk.open, desk.record),
+            *(desk.put_customer, desk.put_product, desk.add_payment_method),
+        ],
+    )
+    async with worker:
+        yield stage
+        if (await stage.handle.describe()).close_time is None:
+            await stage.handle.terminate("recorded")
+
+
+async def runs_of(stage: Stage) -> list[WorkflowHistory]:
+    """The histories of a chain of runs, oldest first."""
+    client, run_id, runs = stage.environment.client, stage.handle.first_execution_run_id, []
+    while run_id:
+        handle = client.get_workflow_handle(stage.handle.id, run_id=run_id)
+        runs.append(await handle.fetch_history())
+        last = runs[-1].events[-1]
+        run_id = last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+    return runs
+
+
+def anonymous(value: Any) -> Any:
+    """Without the names of the machine and the process that recorded it."""
+    if isinstance(value, dict):
+        return {
+            name: "recorder" if name in ("identity", "binaryChecksum") else anonymous(inner)
+            for name, inner in value.items()
+        }
+    return [anonymous(inner) for inner in value] if isinstance(value, list) else value
+
+
+async def record(names: list[str]) -> None:
+    async with TimeSkippingServer(None) as environment:
+        for name in names:
+            async with on_stage(environment, name) as stage:
+                await STORIES[name](stage)
+                runs = await runs_of(stage)
+            for old in HISTORIES.glob(f"{name}.*.json"):
+                old.unlink()
+            for number, run in enumerate(runs, start=1):
+                text = json.dumps(anonymous(run.to_json_dict()), indent=1, ensure_ascii=False) + "\n"
+                (HISTORIES / f"{name}.{number}.json").write_text(text, encoding="utf-8")
+            sys.stdout.write(f"{name}: {len(runs)} runs, {sum(len(run.events) for run in runs)} events\n")
+
+
+if __name__ == "__main__":
+    HISTORIES.mkdir(exist_ok=True)
+    asyncio.run(record(sys.argv[1:] or list(STORIES)))
