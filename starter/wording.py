@@ -19,7 +19,7 @@ from domain.terms import Terms
 _STATUSES: Final = {
     Status.UNVERIFIED: "The first payment has not been made yet",
     Status.CURRENT: "It is paid and running",
-    Status.UNCONFIRMED: "The first payment failed and is tried again",
+    Status.UNCONFIRMED: "Nothing has been paid yet and the first payment is tried again",
     Status.UNPAID: "A payment is outstanding",
     Status.SUSPENDED: "Nothing is charged until it is resumed",
     Status.CANCELED: "It was canceled for good",

@@ -49,11 +49,12 @@ def subscription(console: Console, detail: SubscriptionDetail) -> None:
     console.print(Text.assemble((detail.id, "bold"), "  ", _state(detail.status.value)))
     console.print(Text(status_sentence(detail.status, detail.reason)))
     console.print(Text(next_sentence(detail)))
+    console.print()
     console.print(_facts(detail))
-    if detail.payments:
-        console.print(_payments(detail))
-    if detail.operations:
-        console.print(_operations(detail))
+    for section in (_payments(detail), _operations(detail)):
+        if section.rows:
+            console.print()
+            console.print(section)
 
 
 def _facts(detail: SubscriptionDetail) -> Table:
