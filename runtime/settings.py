@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     """
     gateway: Literal["sandbox"] = "sandbox"
     gateway_url: str = "http://127.0.0.1:8790"
-    public_url: str = "http://127.0.0.1:8790"
+    public_url: str = "http://127.0.0.1:8791"
     """The address customers' links start with."""
     codec_server_url: str | None = None
     """Shown to operators; the Web UI is configured with it by the stack."""

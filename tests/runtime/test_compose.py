@@ -68,6 +68,7 @@ def test_ports_are_the_usual_ones_on_loopback_only():
         "temporal-ui": "web_ui",
         "codec-server": "codec",
         "gateway": "gateway",
+        "web": "web",
         "postgres": "postgres",
     }
     assert {name for name, service in SERVICES.items() if "ports" in service} == set(by_service)
