@@ -9,7 +9,6 @@ import itertools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -33,15 +32,6 @@ from runtime.embedded.postgres import EmbeddedPostgres
 from tests.db.house import NOW, House, transition
 
 _databases = itertools.count(1)
-HERE = Path(__file__).parent
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` one worker starts the servers, not each."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("activities"))
 
 
 @pytest.fixture(scope="session")

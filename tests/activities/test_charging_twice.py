@@ -18,6 +18,8 @@ from gateways.sandbox_client import SandboxGateway
 from runtime.embedded.ports import free_ports
 from tests.db.house import NOW, charge_key
 
+pytestmark = pytest.mark.xdist_group("activities")
+
 PRICE = Money(minor=1000, currency="JPY")
 
 

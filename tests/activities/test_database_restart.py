@@ -13,6 +13,8 @@ from gateways.port import ChargeOutcome
 from gateways.sandbox_client import SandboxGateway
 from runtime.embedded.postgres import EmbeddedPostgres
 
+pytestmark = pytest.mark.xdist_group("activities")
+
 
 @dataclass
 class LastCall:

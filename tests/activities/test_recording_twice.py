@@ -13,6 +13,8 @@ from gateways.sandbox_client import SandboxGateway
 from runtime.embedded.ports import free_ports
 from tests.db.house import NOW, happening, transition, unique
 
+pytestmark = pytest.mark.xdist_group("activities")
+
 SUSPENSION = {"operation": "suspend", "row": {"status": "suspended", "reason": "suspended_by_operator"}}
 
 

@@ -11,6 +11,8 @@ from domain.money import Money
 from domain.unresolved import Mode
 from tests.db.house import NOW, refund_key, unique
 
+pytestmark = pytest.mark.xdist_group("activities")
+
 PRICE = Money(minor=1000, currency="JPY")
 
 

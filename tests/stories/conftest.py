@@ -1,14 +1,13 @@
 """One laboratory for all stories: real Postgres, sandbox gateway, worker, and a Temporal that skips time.
 
-Its clock is one for all, so stories are played one after another; under pytest-xdist they stay on one worker when it
-runs with `--dist loadgroup` (otherwise each worker starts a laboratory of its own, which is only slower).
+Its clock is one for all, so stories are played one after another. The modules name an xdist group; where pytest-xdist
+does not honour it (3.8 with pytest 9 does not), each worker starts a laboratory of its own, which is only slower.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,15 +18,7 @@ from starter.simulate.player import Player
 from starter.simulate.report import Report
 from starter.simulate.scenario import parse_scenario
 
-HERE = Path(__file__).parent
 Play = Callable[..., Awaitable[Report]]
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("stories"))
 
 
 @pytest.fixture(scope="session")

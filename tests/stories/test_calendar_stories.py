@@ -6,6 +6,8 @@ import pytest
 
 from tests.stories.telling import assert_told
 
+pytestmark = pytest.mark.xdist_group("stories")
+
 
 def charged_at(report) -> list[str]:
     return [entry["at"] for entry in report.timeline if entry["type"] == "charge"]

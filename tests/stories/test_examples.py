@@ -11,6 +11,8 @@ from starter.simulate.scenario import read_scenario
 from tests.stories.examples_told import TOLD
 from tests.stories.telling import assert_told
 
+pytestmark = pytest.mark.xdist_group("stories")
+
 EXAMPLES = {path.stem: path for path in (Path(__file__).parents[2] / "examples").iterdir()}
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.stories.telling import assert_told, lines_of
 
+pytestmark = pytest.mark.xdist_group("stories")
+
 DECLINE = {"decline": "insufficient_funds"}
 
 

@@ -12,6 +12,8 @@ from domain.errors import TeikiError
 from starter.simulate.player import Player
 from starter.simulate.scenario import parse_scenario
 
+pytestmark = pytest.mark.xdist_group("stories")
+
 GOOD: dict[str, Any] = {
     "name": "a scenario",
     "start": "2023-08-01T07:00:00+09:00",

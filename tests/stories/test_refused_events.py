@@ -6,6 +6,8 @@ import pytest
 
 from tests.stories.telling import assert_told
 
+pytestmark = pytest.mark.xdist_group("stories")
+
 JPY = {"minor": 1500, "currency": "JPY"}
 
 

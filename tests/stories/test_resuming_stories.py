@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.stories.telling import assert_told
+
+pytestmark = pytest.mark.xdist_group("stories")
 
 DECLINE = {"decline": "insufficient_funds"}
 

@@ -11,6 +11,8 @@ from starter.simulate.player import Player
 from starter.simulate.scenario import read_scenario
 from tests.stories.telling import assert_told
 
+pytestmark = pytest.mark.xdist_group("stories")
+
 TOLD = """
     2026-05-01 10:00 charge 1 succeeded
     2026-05-01 10:00 status unverified → current (first_payment_succeeded)

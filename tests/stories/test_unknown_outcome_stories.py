@@ -9,6 +9,8 @@ import pytest
 from domain.identifiers import idempotency_key
 from tests.stories.telling import assert_told
 
+pytestmark = pytest.mark.xdist_group("stories")
+
 _amounts = itertools.count(70_001)
 
 
