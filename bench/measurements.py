@@ -48,7 +48,7 @@ class Plan:
     speed: tuple[int, int] = (40, 12)
     cold_pairs: int = 5
     cut_pairs: int = 1
-    cold: tuple[int, int] = (8, 24)
+    cold: tuple[int, int] = (6, 24)
     charges: int = 200
     plays: int = 5
 
