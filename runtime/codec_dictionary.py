@@ -16,25 +16,27 @@ from typing import Final
 
 _V1: Final = (
     # rare first
-    b'"metadata":{}"comment":null"operator:"customer:"system""reason":"first_payment_succeeded""user_request"'
-    b'"retries_exhausted""preserve_end_of_month":false"start_on":null"total_charges":null"total_amount":null'
-    b'"initial_amount":null"cancel_at":null"cancel_mode":"period_end""resume_at":null"resume_policy":"next_cycle"'
-    b'"catch_up""shifted":0"scenario_offset_seconds":0"clock_offset":0"seen_request_ids":[]"card_change""link"'
-    b'"overrides":{}"next_amount":null"paused_at":null"suspended_at":null"history":[]"events":[]"skipped":[]'
-    b'"retry":{"attempts":4,"interval":"P1D"},"period":"weekly""daily""yearly""P30D","cycles""terms":{"spec":{'
-    b'"insufficient_funds""issuer_unavailable""expired_card""do_not_honor""decline_code":null,"gateway":"sandbox"'
-    b'"message":"","stack_trace":"","encoded_attributes""type":"","details":"next_retry_delay"'
-    b'"unverified""unpaid""suspended""canceled""completed""current""unconfirmed""unknown""refused""authorized"'
-    b'"due_on":"2026-"effective_at":"2026-"created_at":"2026-"updated_at":"2026-"at":"2026-"until":"2027-"horizon_at":"'
-    b'"request_id":"actor":"currency":"USD""EUR"'
-    b'"retry_number":0,"next_attempt_at":null,"last_attempt":null,"paid_count":0,"charges_made":0,"paid_total":'
-    b'"payment_method_id":"pm_"product_id":"prd_"customer_id":"cus_"token":"tok_"charge_id":"ch_"reference":"'
-    b"**Status** | **Next payment** | --- | retry 1 of 4 for payment next payment wait until "
-    b'T00:00:00+09:00T15:00:00Z","zone":"Asia/Tokyo","period":"monthly","timezone":"UTC"'
-    b'"status":"current","state":"pending","decline":null,"error":null,"outcome":"succeeded","settled_at":"2026-'
-    b'"next_payment_at":"2026-"kind":"recurring","subscription_id":"sub_"payment_id":"pay_"idempotency_key":"'
-    b'{"subscription_id":"sub_","payment":1,"attempt":1,"due_at":"2026-","sent_at":"2026-'
-    b'"amount":{"minor":1000,"currency":"JPY"}},"payment":'
+    b"operator:customer:service:systemT00:00:00+09:00T15:00:00Z"
+    b'"code":"invalid_status","message":"","facts":{"status":"allowed":[]}}"refused""duplicate""recorded"'
+    b'"insufficient_funds""issuer_unavailable""do_not_honor""expired_card""customer_blocked""pending_expired"'
+    b'"first_payment_failed""payment_failed""retry_succeeded""attempts_exhausted""needs_new_card""caught_up"'
+    b'"suspended_by_operator""resumed""canceled_now""period_ended""all_charges_made""policy_next_cycle""created"'
+    b'"email":"","name":"","price":{"token":"tok_"spec":{"order_id":null,"start_on":"metadata":{}"token_hash":"'
+    b'"from":"unverified","to":"current","reason":"first_payment_succeeded"'
+    b'"from":"current","to":"unpaid","reason":""suspended""unconfirmed""canceled""completed"'
+    b'"period_end":"mode":"ask","turn":"resend","learned_at":"2027-"outcome":"unknown","horizon_s":600,"key_ttl_s":82800'
+    b'"request_id":"req_","actor":"operator:","comment":"","operation":"resume","arguments":{"policy":"catch_up"'
+    b'"skipped":[{"first":"last":"next_amount_minor":"cancel_at":"payment_method_id":"pm_","event_key":"'
+    b'"in_flight":{"state":"sent_at":"resent_at":"asks":"open":{"base_at":"counted":"attempts":"extra_at":'
+    b'"start":{"id":"sub_01m","state":{"id":"sub_01m","customer_id":"cus_01m","product_id":"prd_01m",'
+    b'"terms":{"amount_minor":1000,"currency":"JPY","period":"monthly","anchor_on":"2026-","charge_time":"07:00:00",'
+    b'"zone":"Asia/Tokyo","preserve_end_of_month":false,"total_charges":null,"total_amount_minor":null,'
+    b'"retry":{},"resume_policy":"next_cycle"},"status":"current","reason":"first_payment_succeeded",'
+    b'"next_cycle":"paced_until":"2026-T22:20:00.0Z","charges":"charged_minor":"amount_minor":1000},"clock_offset":"PT0S",'
+    b'"seen":{"written":null,"cycles_per_run":6}"retry 2 of 4 for payment'
+    b'{"outcome":"settled"}{"outcome":"declined","decline":""payment 1, attempt 1"'
+    b'{"subscription_id":"sub_01m","number":1,"attempt":1,"due_at":"2026-12-01T22:00:00Z","at":"2026-12-01T22:00:00.0'
+    b'00Z","amount_minor":1000,"currency":"JPY","row":{"next_at":"2027-01-01T22:00:00Z","charges":1,"charged_minor":1000}}'
 )
 
 DICTIONARIES: Final[dict[int, bytes]] = {1: _V1}

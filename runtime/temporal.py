@@ -16,7 +16,7 @@ from typing import Any, Final
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticPayloadConverter, ToJsonOptions
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
 from temporalio.envconfig import ClientConfig
 from temporalio.plugin import SimplePlugin
@@ -54,12 +54,22 @@ def teiki_plugin(keys: KeyRing | None, *, sandbox: bool = True) -> SimplePlugin:
     )
 
 
+class CompactPydanticConverter(PydanticPayloadConverter):
+    """Pydantic JSON without the fields that were never set: they decode to their defaults, which never change."""
+
+    def __init__(self) -> None:
+        super().__init__(ToJsonOptions(exclude_unset=True))
+
+
+_PYDANTIC: Final = DataConverter(payload_converter_class=CompactPydanticConverter)
+
+
 def data_converter(keys: KeyRing | None) -> DataConverter:
     """Pydantic JSON; with keys also the codec, and failures whose message and stack trace pass through it."""
     if keys is None:
-        return pydantic_data_converter
+        return _PYDANTIC
     return dataclasses.replace(
-        pydantic_data_converter,
+        _PYDANTIC,
         payload_codec=TeikiCodec(keys),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
     )
