@@ -10,6 +10,7 @@ import asyncio
 import logging
 import sys
 from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
 
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
@@ -57,7 +58,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         max_cached_workflows=settings.max_cached_workflows,
         max_concurrent_activities=settings.max_concurrent_activities,
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
-        deployment_config=_deployment(settings),
+        deployment_config=deployment_of(settings),
     )
     try:
         async with worker:
@@ -69,19 +70,29 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await database.close()
 
 
-def _deployment(settings: Settings) -> WorkerDeploymentConfig | None:
+def deployment_of(settings: Settings) -> WorkerDeploymentConfig:
     """Versioning is off until a deployment and a build are named (docs/operations.md).
 
-    The behaviour is set here, not on the workflows: a server refuses one that comes from an unversioned worker.
+    The behaviour is set here, not on the workflows: a server refuses one that comes from an unversioned worker. An
+    unversioned worker is stamped with Teiki's version, because the SDK's own stamp, a hash, costs 150 bytes of history
+    a renewal.
     """
     if settings.versioned is None:
-        return None
+        stamp = WorkerDeploymentVersion(deployment_name="teiki", build_id=_teiki_version())
+        return WorkerDeploymentConfig(version=stamp, use_worker_versioning=False)
     name, build_id = settings.versioned
     return WorkerDeploymentConfig(
         version=WorkerDeploymentVersion(deployment_name=name, build_id=build_id),
         use_worker_versioning=True,
         default_versioning_behavior=VersioningBehavior.PINNED,
     )
+
+
+def _teiki_version() -> str:
+    try:
+        return version("teiki")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return "0"
 
 
 def main() -> int:

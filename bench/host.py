@@ -36,6 +36,7 @@ from runtime.lifecycle import run_cli
 from runtime.settings import Settings
 from runtime.telemetry import start_telemetry
 from runtime.temporal import connect
+from worker import deployment_of
 from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
 
 EMPTY: Final = "empty"
@@ -96,6 +97,7 @@ class Host:
             "task_queue": queue,
             "max_cached_workflows": cache,
             "max_concurrent_activities": self._settings.max_concurrent_activities,
+            "deployment_config": deployment_of(self._settings),
         }
         if self._arm in (EMPTY, EMPTY_ENCODED):
             self._worker = Worker(
