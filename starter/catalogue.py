@@ -6,6 +6,7 @@ gateway; of the card only brand, last four digits and expiry are ever kept.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from activities.contracts.records import AddPaymentMethod, Entry, PutCustomer, PutProduct
@@ -27,7 +28,11 @@ class _Entries:
         self._teiki = teiki
 
     async def _enter(self, workflow: Any, order: PutCustomer | PutProduct | AddPaymentMethod) -> str:
-        workflow_id = f"catalogue/{workflow.__name__}/{order.request_id}"
+        # The id holds the content too: the same request id with other content must reach the database, which refuses
+        # it, and not be answered with the first one's result.
+        content = order.model_dump_json(exclude={"id", "at", "request_id"})
+        fingerprint = hashlib.sha256(content.encode()).hexdigest()[:16]
+        workflow_id = f"catalogue/{workflow.__name__}/{order.request_id}/{fingerprint}"
         try:
             entry: Entry = await self._teiki.engine.run(workflow, order, workflow_id=workflow_id)
         except NotRunning as error:

@@ -19,7 +19,7 @@ from domain.identifiers import require_id, subscription_workflow_id
 from domain.money import Money
 from domain.projection import SubscriptionView
 from domain.resume import Plan, preview, resume
-from domain.subscription import State
+from domain.subscription import FINAL, State
 from domain.terms import ResumePolicy, SubscriptionSpec, agree, require_instant
 from starter.engine import NotRunning
 from workflows import messages
@@ -232,6 +232,13 @@ class Subscription:
             return await call()
         except NotRunning as error:
             detail = await self.show()
+            if detail.status not in FINAL:
+                raise TeikiError(
+                    ErrorCode.ENGINE_UNAVAILABLE,
+                    "Its workflow is not running although the books say it is; ask an operator (docs/operations.md).",
+                    subscription_id=self.id,
+                    status=detail.status.value,
+                ) from error
             raise TeikiError(
                 ErrorCode.INVALID_STATUS,
                 "This subscription has ended.",
