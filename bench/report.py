@@ -92,6 +92,7 @@ def as_json(measured: list[Line]) -> str:
 
 
 def print_report(console: Console, results: Results, measured: list[Line]) -> None:
+    console.print(_place(), highlight=False)
     console.print(_bars(measured))
     console.print(_speeds(results))
     console.print(_cuts(results))
@@ -105,7 +106,7 @@ def print_report(console: Console, results: Results, measured: list[Line]) -> No
 
 
 def _bars(measured: list[Line]) -> Table:
-    table = Table(title=_place(), title_justify="left")
+    table = Table()
     for column in ("what", "value", "bar", "floor", ""):
         table.add_column(column, justify="left" if column in ("what", "") else "right")
     for line in measured:
