@@ -13,6 +13,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from bench.knobs import KNOBS
+    from domain.scenario_clock import ScenarioClock
     from domain.subscription import Step
     from workflows import messages
     from workflows.options import MONEY
@@ -39,7 +40,7 @@ class TimeLapse(Subscription):
             await workflow.wait_condition(lambda: self._changed)
             return False
         if step is not None and step.at - self._now() > WAIT:
-            self._clock_offset += step.at - self._now() - WAIT
+            self._clock = ScenarioClock(self._clock.offset + step.at - self._now() - WAIT)
         return await super()._reached(step)
 
 

@@ -10,14 +10,22 @@ workers made from that client inherit it. A `Replayer` and `WorkflowEnvironment.
 from __future__ import annotations
 
 import dataclasses
+import os
+import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.contrib.pydantic import PydanticPayloadConverter, ToJsonOptions
-from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter, ToJsonOptions
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultFailureConverterWithEncodedAttributes,
+    DefaultPayloadConverter,
+    JSONPlainPayloadConverter,
+)
 from temporalio.envconfig import ClientConfig
 from temporalio.plugin import SimplePlugin
 from temporalio.runtime import Runtime
@@ -33,6 +41,7 @@ from runtime.telemetry import process_runtime
 
 DEFAULT_ADDRESS: Final = "localhost:7233"
 DEFAULT_NAMESPACE: Final = "default"
+_IDENTITY_HOST_CHARACTERS: Final = 8
 
 PASSTHROUGH_MODULES: Final = (
     "domain",  # pure rules; loading them once also keeps `ZoneInfo` usable, which breaks inside the sandbox
@@ -54,11 +63,23 @@ def teiki_plugin(keys: KeyRing | None, *, sandbox: bool = True) -> SimplePlugin:
     )
 
 
-class CompactPydanticConverter(PydanticPayloadConverter):
-    """Pydantic JSON without the fields that were never set: they decode to their defaults, which never change."""
+_JSON: Final = PydanticJSONPlainPayloadConverter(ToJsonOptions(exclude_unset=True))
+
+
+class CompactPydanticConverter(CompositePayloadConverter):
+    """Pydantic JSON without the fields that were never set: they decode to their defaults, which never change.
+
+    The SDK makes a converter for each activation of a workflow; the expensive part, with its cache of type adapters,
+    is made once.
+    """
 
     def __init__(self) -> None:
-        super().__init__(ToJsonOptions(exclude_unset=True))
+        super().__init__(
+            *(
+                _JSON if isinstance(converter, JSONPlainPayloadConverter) else converter
+                for converter in DefaultPayloadConverter.default_encoding_payload_converters
+            )
+        )
 
 
 _PYDANTIC: Final = DataConverter(payload_converter_class=CompactPydanticConverter)
@@ -95,6 +116,8 @@ def connect_arguments(settings: Settings) -> dict[str, Any]:
     arguments: dict[str, Any] = {**ClientConfig.load_client_connect_config()}
     arguments.setdefault("target_host", settings.temporal_address or DEFAULT_ADDRESS)
     arguments.setdefault("namespace", settings.temporal_namespace or DEFAULT_NAMESPACE)
+    # It stands in every event a worker writes, so a long host name would be paid for in each renewal.
+    arguments.setdefault("identity", f"{os.getpid()}@{socket.gethostname()[:_IDENTITY_HOST_CHARACTERS]}")
     return arguments
 
 

@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.contracts.records import RecordInput, RecordsContract
     from domain.errors import ErrorCode, TeikiError
     from domain.projection import Row, changes, row_of, view_of
+    from domain.scenario_clock import ScenarioClock
     from domain.subscription import State, Status, Transition
     from workflows import messages
     from workflows.options import RECORD
@@ -36,9 +37,9 @@ class Memory:
         self._changed = False
         self._cycles = 0
         self._writes = 0
-        self._clock_offset = start.clock_offset
-        if start.scenario_start is not None and start.state is None:
-            self._clock_offset = start.scenario_start - workflow.now()
+        self._clock = ScenarioClock(start.clock_offset)
+        if start.state is None:
+            self._clock = ScenarioClock.starting(start.scenario_start, workflow.now())
         self._written = start.written or (row_of(start.state) if start.state else None)
 
     async def _record(
@@ -75,7 +76,7 @@ class Memory:
         return self._written
 
     def _now(self) -> datetime:
-        return workflow.now() + self._clock_offset
+        return self._clock.now(workflow.now())
 
     def _answer(self) -> messages.Answer:
         return messages.Answer(subscription=view_of(self._current))

@@ -242,7 +242,7 @@ class Subscription(SubscriptionOperations):
             messages.SubscriptionInput(
                 id=self._start.id,
                 state=self._current,
-                clock_offset=self._clock_offset,
+                clock_offset=self._clock.offset,
                 seen=self._seen,
                 written=None if self._row == implied else self._row,
                 cycles_per_run=self._start.cycles_per_run,

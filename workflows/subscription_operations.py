@@ -111,7 +111,7 @@ class SubscriptionOperations(Memory):
 
     @workflow.query(description="The workflow's own memory, for plans made outside.")
     def snapshot(self) -> messages.Snapshot:
-        return messages.Snapshot(state=self._state, clock_offset=self._clock_offset)
+        return messages.Snapshot(state=self._state, clock_offset=self._clock.offset)
 
     def _resumed(self, command: messages.Resume, state: State, now: datetime) -> resuming.Resumed:
         return resuming.resume(state, now, policy=command.policy or state.terms.resume_policy, at=command.at)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from domain.errors import ErrorCode, TeikiError
 from domain.identifiers import subscription_workflow_id
 from domain.money import Money
+from domain.scenario_clock import ScenarioClock
 from starter.simulate.lab import Lab
 from starter.simulate.report import Report, aside_entry, report
 from starter.simulate.scenario import Event, Scenario, token_of
@@ -55,7 +56,9 @@ class Player:
             )
             self._workflow_id = subscription_workflow_id(subscription.id)
             # Taken after the creation, so it is at most some milliseconds late: an event at a due instant comes second.
-            self._offset = self._scenario.start - await self._lab.environment.get_current_time()
+            self._clock = ScenarioClock.starting(
+                self._scenario.start, await self._lab.environment.get_current_time()
+            )
             for event in sorted(self._scenario.events, key=lambda event: event.at):
                 await self._advance(event.at)
                 await self._do(subscription, event)
@@ -76,7 +79,7 @@ class Player:
     async def _advance(self, to: datetime) -> None:
         """Let time pass until the scenario's clock shows `to`, and everything due by then is done."""
         await self._quiet()
-        remaining = to - self._offset - await self._lab.environment.get_current_time()
+        remaining = self._clock.engine_time(to) - await self._lab.environment.get_current_time()
         if remaining > timedelta():
             # A moment more: what is due at this very instant comes before the event, every time.
             await self._lab.environment.sleep(remaining + _MOMENT)

@@ -206,7 +206,7 @@ class Story:
         if self.gateway.script and self.gateway.script[0] == "unsent":
             self.gateway.script.popleft()
             self._line(f"refund {refund.number} unsent")
-            refund_unresolved(self.state, self.now)
+            refund_unresolved(self.state, self.now, resent=False, horizon_s=None)
             return
         self.state.refund = None
         self.refunds.append((refund.number, refund.amount_minor))

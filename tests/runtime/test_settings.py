@@ -11,6 +11,12 @@ from runtime.settings import Settings
 from runtime.temporal import connect_arguments
 
 
+def address_of(arguments):
+    """Where to connect; who connects (the identity) is another matter."""
+    assert len(arguments.pop("identity")) <= 16
+    return arguments
+
+
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch, tmp_path):
     for name in [name for name in os.environ if name.startswith(("TEIKI_", "TEMPORAL_"))]:
@@ -29,7 +35,7 @@ class TestSources:
     def test_defaults_need_no_environment(self):
         settings = Settings.load()
         assert settings.task_queue == "billing"
-        assert settings.workflow_sandbox is True
+        assert settings.workflow_sandbox is False
         assert settings.versioned is None
 
     def test_the_environment_wins_over_the_running_stack(self, monkeypatch, tmp_path):
@@ -109,11 +115,17 @@ class TestRefusals:
 
 class TestTemporalAddress:
     def test_localhost_is_the_last_resort(self):
-        assert connect_arguments(Settings.load()) == {"target_host": "localhost:7233", "namespace": "default"}
+        assert address_of(connect_arguments(Settings.load())) == {
+            "target_host": "localhost:7233",
+            "namespace": "default",
+        }
 
     def test_the_running_stack_is_next(self, tmp_path):
         write_stack(tmp_path / ".teiki", temporal_address="127.0.0.1:7999", temporal_namespace="shop")
-        assert connect_arguments(Settings.load()) == {"target_host": "127.0.0.1:7999", "namespace": "shop"}
+        assert address_of(connect_arguments(Settings.load())) == {
+            "target_host": "127.0.0.1:7999",
+            "namespace": "shop",
+        }
 
     def test_temporals_own_configuration_wins(self, monkeypatch, tmp_path):
         write_stack(tmp_path / ".teiki", temporal_address="127.0.0.1:7999")
