@@ -35,6 +35,7 @@ class Memory:
         self._seen = dict(start.seen)
         self._lock = asyncio.Lock()
         self._changed = False
+        self._stop_requested = False
         self._cycles = 0
         self._writes = 0
         self._clock = ScenarioClock(start.clock_offset)
@@ -43,7 +44,12 @@ class Memory:
         self._written = start.written or (row_of(start.state) if start.state else None)
 
     async def _record(
-        self, *, moves: list[Transition] | None = None, payment: int | None = None, decline: str | None = None
+        self,
+        *,
+        moves: list[Transition] | None = None,
+        payment: int | None = None,
+        decline: str | None = None,
+        actor: str = SYSTEM,
     ) -> None:
         """Write down what the subscription did by itself."""
         after = row_of(self._current)
@@ -52,7 +58,7 @@ class Memory:
             RecordInput(
                 subscription_id=self._current.id,
                 at=self._now(),
-                actor=SYSTEM,
+                actor=actor,
                 row=changes(self._row, after),
                 moves=moves or [],
                 payment=payment,

@@ -8,6 +8,7 @@ step. Whatever is done is done under one lock, so that an operation and a charge
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
@@ -23,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.terms import agree
     from domain.unresolved import Mode, question_mode, refund_mode, refund_unresolved, unresolved
     from workflows import messages
+    from workflows.memory import SYSTEM
     from workflows.options import MONEY, RECORD
     from workflows.subscription_operations import SubscriptionOperations
     from workflows.visibility import details, timer_summary
@@ -40,6 +42,16 @@ class Subscription(SubscriptionOperations):
 
     @workflow.run
     async def run(self, start: messages.SubscriptionInput) -> messages.Opened | messages.Answer:
+        # Shielded: "Request Cancellation" in the Web UI must neither tear a charge apart nor stop a subscription that
+        # the books still show as running.
+        living = asyncio.create_task(self._live(start))
+        try:
+            return await asyncio.shield(living)
+        except asyncio.CancelledError:
+            self._stop_requested = self._changed = True
+            return await living
+
+    async def _live(self, start: messages.SubscriptionInput) -> messages.Opened | messages.Answer:
         if start.state is None and not await self._open():
             await workflow.wait_condition(workflow.all_handlers_finished)
             assert self._opened is not None
@@ -48,7 +60,10 @@ class Subscription(SubscriptionOperations):
             self._changed = False
             step = next_step(self._current)
             workflow.set_current_details(details(self._current, step))
-            if self._history_is_long():
+            if self._stop_requested:
+                async with self._lock:
+                    await self._cancel("canceled_in_the_engine", actor="operator:engine")
+            elif self._history_is_long():
                 await self._continue_as_new()
             elif await self._reached(step):
                 async with self._lock:
@@ -84,7 +99,7 @@ class Subscription(SubscriptionOperations):
         elif step.kind is StepKind.REFUND:
             await self._refund()
         else:
-            await self._cancel_as_scheduled()
+            await self._cancel("period_ended")
 
     # ------------------------------------------------------------------ opening
 
@@ -216,9 +231,12 @@ class Subscription(SubscriptionOperations):
         else:
             refund_unresolved(state, self._now(), resent=result.resent, horizon_s=result.horizon_s)
 
-    async def _cancel_as_scheduled(self) -> None:
-        moves = operations.cancel_now(self._current, self._now(), reason="period_ended")
-        await self._record(moves=moves)
+    async def _cancel(self, reason: str, *, actor: str = SYSTEM) -> None:
+        """End it without an operation: its scheduled date has come, or the engine was told to stop it."""
+        self._stop_requested = False
+        if not self._current.is_final:
+            moves = operations.cancel_now(self._current, self._now(), reason=reason)
+            await self._record(moves=moves, actor=actor)
 
     # ------------------------------------------------------------------ the end, and the cut
 
@@ -235,8 +253,8 @@ class Subscription(SubscriptionOperations):
     async def _continue_as_new(self) -> None:
         """Cut the history between two payments; every accepted operation is finished first."""
         await workflow.wait_condition(workflow.all_handlers_finished)
-        if self._is_over():
-            return  # a cancellation finished while we waited
+        if self._is_over() or self._stop_requested:
+            return  # a cancellation came while we waited
         implied = row_of(self._current)
         workflow.continue_as_new(
             messages.SubscriptionInput(

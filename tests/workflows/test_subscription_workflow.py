@@ -209,6 +209,34 @@ async def test_an_operation_waits_for_the_charge_under_way(stage):
     assert [charge.amount_minor for charge in stage.billing.charges] == [1000, 1500]
 
 
+async def test_cancellation_in_the_web_ui_cancels_the_subscription_in_the_books_too(stage):
+    await stage.open()
+    await stage.quiet()
+    await stage.handle.cancel()
+    answer = await stage.handle.result()
+    assert answer.subscription.status == "canceled"
+    assert stage.records.moves() == [("current", "canceled", "canceled_in_the_engine")]
+    assert stage.records.written[-1].actor == "operator:engine"
+
+
+async def test_cancellation_in_the_web_ui_never_tears_a_charge_apart(stage):
+    release, reached = asyncio.Event(), asyncio.Event()
+
+    async def gate() -> None:
+        reached.set()
+        await release.wait()
+
+    stage.billing.gate = gate
+    await stage.open()
+    await reached.wait()
+    await stage.handle.cancel()
+    await asyncio.sleep(0.2)
+    assert stage.records.moves() == []
+    release.set()
+    answer = await stage.handle.result()
+    assert (answer.subscription.charges, answer.subscription.status) == (1, "canceled")
+
+
 async def test_many_operations_around_history_cuts_are_all_kept(stage):
     await stage.open(period="daily", cycles_per_run=1)
     for day in range(2, 8):
