@@ -26,7 +26,7 @@ def main() -> int:
     measured = lines(results)
     console = Console(width=None if sys.stdout.isatty() else 130)
     print_report(console, results, measured)
-    print(as_json(measured))
+    print(as_json(results, measured))
     return int(chosen.strict and any(line.fails for line in measured))
 
 

@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 
 from bench.books import Books, input_of
-from bench.host import EMPTY, EMPTY_ENCODED, client_of
+from bench.host import EMPTIES, client_of
 from bench.stage import ROOT, CpuSeconds, Stage, environment, python_module
 from bench.timelapse import Empty, EmptyInput
 from domain.identifiers import subscription_workflow_id
@@ -130,7 +130,7 @@ class Arm:
         await self._ask("stop")
 
     async def _start(self, load: Load, books: Books, queue: str) -> list[WorkflowHandle[Any, Any]]:
-        if self.name in (EMPTY, EMPTY_ENCODED):
+        if self.name in EMPTIES:
             starts = [self._start_empty(load, queue) for _ in range(load.workflows)]
         else:
             assert load.cycles_per_run is not None

@@ -40,10 +40,12 @@ from worker import deployment_of
 from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
 
 EMPTY: Final = "empty"
+EMPTY_CUT: Final = "empty-cut"
 EMPTY_ENCODED: Final = "empty-encoded"
 SUBSCRIPTION: Final = "subscription"
 SUBSCRIPTION_SANDBOXED: Final = "subscription-sandboxed"
-ARMS: Final = (EMPTY, EMPTY_ENCODED, SUBSCRIPTION, SUBSCRIPTION_SANDBOXED)
+EMPTIES: Final = (EMPTY, EMPTY_CUT, EMPTY_ENCODED)
+ARMS: Final = (*EMPTIES, SUBSCRIPTION, SUBSCRIPTION_SANDBOXED)
 
 
 class Tally:
@@ -99,7 +101,7 @@ class Host:
             "max_concurrent_activities": self._settings.max_concurrent_activities,
             "deployment_config": deployment_of(self._settings),
         }
-        if self._arm in (EMPTY, EMPTY_ENCODED):
+        if self._arm in EMPTIES:
             self._worker = Worker(
                 self._client,
                 workflows=[Empty],
@@ -146,8 +148,8 @@ class Host:
 
 
 async def client_of(arm: str, settings: Settings) -> Client:
-    """Like the product's; for the empty arm Temporal's own converter and no codec."""
-    if arm != EMPTY:
+    """Like the product's; for the plain empty arms Temporal's own converter and no codec."""
+    if arm not in (EMPTY, EMPTY_CUT):
         return await connect(settings)
     assert settings.temporal_address is not None
     return await Client.connect(settings.temporal_address)
@@ -175,4 +177,4 @@ async def serve(arm: str) -> None:
 
 
 if __name__ == "__main__":
-    run_cli(serve(sys.argv[1]))
+    run_cli(serve(sys.argv[1]), fast_loop=True)  # as a worker's
