@@ -74,7 +74,6 @@ class Settings(BaseSettings):
     max_cached_workflows: PositiveInt = 1000
     max_concurrent_activities: PositiveInt = 50
     database_pool_size: PositiveInt = 20
-    database_pool_overflow: Annotated[int, Field(ge=0)] = 10
     graceful_shutdown_seconds: Annotated[float, Field(ge=0)] = 30.0
     deployment_name: str | None = None
     """Worker versioning is on when this and `build_id` are both set."""

@@ -131,6 +131,10 @@ async def _translated(workflow_id: str) -> AsyncIterator[None]:
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
             raise NotRunning(workflow_id) from error
+        if error.status == RPCStatusCode.FAILED_PRECONDITION:
+            raise _unavailable(
+                workflow_id, "The workflow cannot work just now (see its task failures)."
+            ) from error
         if error.status in _UNREACHABLE:
             raise _unavailable(workflow_id, "Temporal or its worker does not answer.") from error
         raise

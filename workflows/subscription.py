@@ -195,7 +195,6 @@ class Subscription(SubscriptionOperations):
             await self._record(moves=moves, payment=payment.number, decline=result.decline.value)
             return
         assert result.outcome != "settled"
-        before = state.in_flight.state if state.in_flight else None
         unresolved(
             state,
             result.outcome,
@@ -204,8 +203,8 @@ class Subscription(SubscriptionOperations):
             key_ttl_s=result.key_ttl_s,
             resent=result.resent,
         )
-        if state.in_flight is not None and state.in_flight.state != before:
-            await self._record(payment=payment.number)
+        # People must see that the outcome is open, and when it is asked for again.
+        await self._record(payment=payment.number)
 
     async def _refund(self) -> None:
         """Money that arrived after the end goes back, under one key for ever."""
@@ -227,9 +226,9 @@ class Subscription(SubscriptionOperations):
         )
         if result.outcome == "settled":
             state.refund = None
-            await self._record(payment=refund.number)
         else:
             refund_unresolved(state, self._now(), resent=result.resent, horizon_s=result.horizon_s)
+        await self._record(payment=refund.number)
 
     async def _cancel(self, reason: str, *, actor: str = SYSTEM) -> None:
         """End it without an operation: its scheduled date has come, or the engine was told to stop it."""

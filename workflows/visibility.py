@@ -70,4 +70,6 @@ def details(state: State, step: Step | None) -> str:
         rows.append(("ends", shown(state.cancel_at)))
     if state.in_flight:
         rows.append(("attempt in flight", f"{state.in_flight.state}, sent {shown(state.in_flight.sent_at)}"))
-    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows)
+    return "| | |\n|---|---|\n" + "\n".join(
+        f"| {name}{':' if name else ''} | {value} |" for name, value in rows
+    )

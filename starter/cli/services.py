@@ -169,7 +169,7 @@ async def _play(scenario: Scenario) -> Report:
     told = errors()
     told.print("Starting Postgres, Temporal, the sandbox gateway and a worker …", style="dim")
     async with laboratory() as lab:
-        told.print(f"Playing {scenario.start:%Y-%m-%d} to {scenario.until:%Y-%m-%d} …", style="dim")
+        told.print(f"Playing {scenario.name} …", style="dim")
         with busy("Time flies …"):
             return await Player(lab, scenario).play()
 
