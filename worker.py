@@ -98,7 +98,9 @@ def _teiki_version() -> str:
 def main() -> int:
     settings = Settings.load()
     start_telemetry(settings)
-    return run_service(lambda stop: serve(settings, stop), name="worker", ready_file=settings.ready_file)
+    return run_service(
+        lambda stop: serve(settings, stop), name="worker", ready_file=settings.ready_file, fast_loop=True
+    )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ T = TypeVar("T")
 def run_cli(coroutine: Coroutine[Any, Any, T], *, fast_loop: bool = False) -> T:
     """Runs a short-lived command to its end and hands back its result; exceptions pass through.
 
-    `fast_loop`: on the event loop services use, which takes longer to load than most commands run.
+    `fast_loop`: on the event loop that workers use, which takes longer to load than most commands run.
     """
 
     async def with_grace() -> T:
@@ -48,13 +48,17 @@ def run_cli(coroutine: Coroutine[Any, Any, T], *, fast_loop: bool = False) -> T:
 
 
 def run_service(
-    main: Callable[[asyncio.Event], Awaitable[None]], *, name: str, ready_file: Path | None = None
+    main: Callable[[asyncio.Event], Awaitable[None]],
+    *,
+    name: str,
+    ready_file: Path | None = None,
+    fast_loop: bool = False,
 ) -> int:
     """Runs `main(stop)` until it returns, which it does soon after `stop` is set by SIGTERM or SIGINT.
 
     Answers the exit status: 0 stopped as asked or finished, 1 refused with an error code (one sentence on
     stderr). Any other exception is a programmer's and passes through with its traceback. `ready_file`,
-    which `main` writes through `mark_ready`, is removed at the end.
+    which `main` writes through `mark_ready`, is removed at the end. `fast_loop`: uvloop, for services that start no child processes.
     """
 
     async def guarded() -> int:
@@ -74,7 +78,7 @@ def run_service(
             await asyncio.sleep(_EXIT_GRACE_SECONDS)
         return EXIT_OK
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=_loop_factory() if fast_loop else None) as runner:
         return runner.run(guarded())
 
 
