@@ -58,7 +58,8 @@ def run_service(
 
     Answers the exit status: 0 stopped as asked or finished, 1 refused with an error code (one sentence on
     stderr). Any other exception is a programmer's and passes through with its traceback. `ready_file`,
-    which `main` writes through `mark_ready`, is removed at the end. `fast_loop`: uvloop, for services that start no child processes.
+    which `main` writes through `mark_ready`, is removed at the end. `fast_loop`: uvloop, for services that start
+    no child processes.
     """
 
     async def guarded() -> int:
