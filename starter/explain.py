@@ -303,6 +303,8 @@ class _Teller:
                 f"the scheduled cancellation came on {self._at(end.at)} and ends it without charging that date "
                 f"(mode period_end; {who})"
             )
+        if end.data["reason"] == "canceled_in_the_engine":
+            return f"somebody canceled it in Temporal itself on {self._at(end.at)}"
         return f"{_who(asked or end)} canceled it on {self._at(end.at)} (mode now)"
 
     def _why_suspended(self, suspension: EventDetail) -> str:

@@ -40,6 +40,7 @@ _REASONS: Final = {
     "resumed": "it was resumed",
     "canceled_now": "it was canceled at once",
     "period_ended": "its scheduled cancellation came",
+    "canceled_in_the_engine": "somebody canceled it in Temporal itself",
     "all_charges_made": "the last agreed charge succeeded",
 }
 
@@ -58,6 +59,8 @@ _NEXT: Final = {
     "payment": "The next payment is charged on {at}.",
     "retry": "The failed payment is tried again on {at}.",
     "ask": "An attempt's outcome is not known yet: the gateway is asked on {at}.",
+    "ask:unsent": "The gateway did not take an attempt, so surely nothing was charged; it is sent again on {at}.",
+    "ask:pending": "The gateway is still working on an attempt; it is asked on {at}.",
     "attention": "An attempt's outcome could not be found out: a person must settle it; the gateway is asked on {at}.",
     "refund": "A payment that arrived after the end is being returned; the gateway is asked on {at}.",
     "cancel": "On {at} it is canceled, and that day's payment is not charged.",
@@ -91,7 +94,10 @@ def next_sentence(detail: SubscriptionDetail) -> str:
         if detail.status is Status.SUSPENDED:
             return "Nothing happens by itself: it waits for a resume."
         return "Nothing happens any more."
-    sentence = _NEXT[detail.next_kind].format(at=local_and_utc(detail.next_at, detail.zone))
+    states = {attempt.state for payment in detail.payments for attempt in payment.attempts}
+    kinds = [f"{detail.next_kind}:{state}" for state in ("unsent", "pending") if state in states]
+    words = next((_NEXT[kind] for kind in kinds if kind in _NEXT), _NEXT[detail.next_kind])
+    sentence = words.format(at=local_and_utc(detail.next_at, detail.zone))
     if detail.cancel_at is not None and detail.next_kind != "cancel":
         sentence += f" It is scheduled for cancellation on {local_and_utc(detail.cancel_at, detail.zone)}."
     return sentence
