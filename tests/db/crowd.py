@@ -14,7 +14,7 @@ from domain.billing_calendar import UTC
 START = datetime(2026, 1, 1, tzinfo=UTC)
 STATUSES = ["unverified", "current", "unconfirmed", "unpaid", "suspended", "canceled", "completed"]
 BRANDS = ["visa", "jcb", "amex"]
-NAMES = ["Aiko", "aika", "Bert", "b_rt", "100%", "Straße", ""]
+NAMES = ["Azur", "azul", "Bord", "b_rd", "100%", "Straße", ""]
 TERMS = {
     "amount_minor": 100,
     "currency": "JPY",
