@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from pydantic import BaseModel
 from temporalio.client import (
@@ -31,8 +31,6 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import ErrorCode, TeikiError
 from workflows.visibility import CUSTOMER, KIND, PRODUCT, STATUS
-
-Result = TypeVar("Result", bound=BaseModel)
 
 _PATIENCE_SECONDS: Final = 30.0
 """How long a caller waits for an answer. What was accepted goes on without the caller."""
@@ -120,9 +118,7 @@ async def _translated(workflow_id: str) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise _unavailable(workflow_id, "No worker answered in time; is one running?") from error
-    except WorkflowUpdateFailedError as error:
-        raise _refusal(error.cause) from error
-    except WorkflowFailureError as error:
+    except (WorkflowUpdateFailedError, WorkflowFailureError) as error:
         raise _refusal(error.cause) from error
     except WorkflowQueryFailedError as error:
         raise _unavailable(workflow_id, "The workflow could not answer.") from error

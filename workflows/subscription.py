@@ -183,9 +183,9 @@ class Subscription(SubscriptionOperations):
             self._cycles += 1
             self._show_status(moves)
         else:
-            await self._not_settled(result, mode)
+            await self._not_settled(result)
 
-    async def _not_settled(self, result: ChargeResult, mode: Mode) -> None:
+    async def _not_settled(self, result: ChargeResult) -> None:
         state, now = self._current, self._now()
         payment = state.open
         assert payment is not None

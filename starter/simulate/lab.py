@@ -28,6 +28,7 @@ from domain.errors import ErrorCode, TeikiError
 from runtime.embedded.ports import free_ports
 from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.embedded.processes import end, spawn, tail
+from runtime.embedded.supervisor import file_ready, http_ready
 from runtime.embedded.temporal_servers import TimeSkippingServer
 from runtime.settings import Settings
 from runtime.temporal import connect
@@ -79,8 +80,8 @@ async def laboratory() -> AsyncIterator[Lab]:
         # The worker needs a second to import what it runs, and no table before the first request: migrate meanwhile.
         await stack.enter_async_context(_process("worker", home, [sys.executable, "-m", "worker"], variables))
         await _migrated(database_url)
+        await _until_ready(home, settings.gateway_url)
         http = await stack.enter_async_context(aiohttp.ClientSession(settings.gateway_url))
-        await _until_ready(home, http)
         with_database = Settings.load(
             **{
                 **settings.model_dump(exclude_unset=True),
@@ -126,16 +127,11 @@ def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, **variables, "PYTHONPATH": path}
 
 
-async def _until_ready(home: Path, http: aiohttp.ClientSession) -> None:
-    async def gateway_answers() -> bool:
-        try:
-            async with http.get("/health") as answer:
-                return answer.status == 200
-        except aiohttp.ClientError:
-            return False
-
+async def _until_ready(home: Path, gateway_url: str) -> None:
+    _, worker_ready = file_ready(home / "worker.ready")
+    gateway_ready = http_ready(f"{gateway_url}/health")
     deadline = asyncio.get_running_loop().time() + _READY_SECONDS
-    while not ((home / "worker.ready").exists() and await gateway_answers()):
+    while not (await worker_ready() and await gateway_ready()):
         if asyncio.get_running_loop().time() > deadline:
             raise TeikiError(
                 ErrorCode.ENGINE_UNAVAILABLE,
