@@ -29,9 +29,9 @@ WITH charge AS (
     RETURNING key
 ), issued AS (
     INSERT INTO attempts (key, subscription_id, number, attempt, purpose, reference, state, payment_method_id,
-                          amount_minor, currency, sent_at)
+                          amount_minor, currency, sent_at, returns)
     SELECT %(key)s, %(subscription_id)s, %(number)s, 1, 'refund', %(reference)s, 'sent', payment_method_id,
-           amount_minor, currency, %(at)s
+           amount_minor, currency, %(at)s, gateway_id
     FROM charge WHERE NOT EXISTS (SELECT FROM earlier)
     ON CONFLICT DO NOTHING
     RETURNING key

@@ -60,6 +60,20 @@ ACCOUNTS: Final = (
     "repayments",
 )
 EVENT_KINDS: Final = ("operation", "status", "skip", "payment", "refund", "link", "incident", "note")
+PURPOSES: Final = ("charge", "refund", "twin")
+"""`twin`: giving back a second charge that the gateway made for a payment that had its charge already."""
+INCIDENT_KINDS: Final = (
+    "double_charge",
+    "charge_without_attempt",
+    "charge_missing_at_gateway",
+    "refund_missing_at_gateway",
+    "amount_differs",
+    "state_differs",
+    "ledger_differs",
+    "attempt_stuck",
+    "refund_refused",
+    "workflow_missing",
+)
 
 metadata: Final = MetaData(
     naming_convention={
@@ -261,9 +275,11 @@ attempts: Final = Table(
     Column("decline", Text),
     Column("gateway_code", Text),
     Column("gateway_id", Text),
+    Column("returns", Text),
     _words("hint"),
     Column("idempotency_check_failed", Boolean, nullable=False, server_default=text("false")),
     Column("needs_verification", Boolean, nullable=False, server_default=text("false")),
+    _instant("verified_at", nullable=True),
     Column("resend_turn", Integer, nullable=False, server_default="0"),
     _seq(),
     ForeignKeyConstraint(
@@ -272,8 +288,16 @@ attempts: Final = Table(
         name="fk_attempts_payment",
     ),
     UniqueConstraint("reference", name="uq_attempts_reference"),
-    UniqueConstraint("subscription_id", "number", "purpose", "attempt", name="uq_attempts_attempt"),
-    _one_of("purpose", ("charge", "refund")),
+    UniqueConstraint(
+        "subscription_id",
+        "number",
+        "purpose",
+        "attempt",
+        "returns",
+        name="uq_attempts_attempt",
+        postgresql_nulls_not_distinct=True,
+    ),
+    _one_of("purpose", PURPOSES),
     _one_of("state", ATTEMPT_STATES),
     _currency(),
     CheckConstraint("attempt >= 1", name="attempt_from_one"),
@@ -284,12 +308,15 @@ attempts: Final = Table(
     ),
     CheckConstraint("state <> 'settled' OR gateway_id IS NOT NULL", name="settled_has_gateway_id"),
     CheckConstraint("state <> 'declined' OR decline IS NOT NULL", name="declined_has_reason"),
+    CheckConstraint("(returns IS NULL) = (purpose = 'charge')", name="returns_a_charge"),
     Index(
         "uq_attempts_live",
         "subscription_id",
         "number",
         "purpose",
+        "returns",
         unique=True,
+        postgresql_nulls_not_distinct=True,
         postgresql_where=text(f"state IN ({quoted(LIVE_STATES)})"),
     ),
     # One movement of money at the gateway settles one attempt, never two.
@@ -303,6 +330,12 @@ attempts: Final = Table(
         "ix_attempts_unknown",
         "subscription_id",
         postgresql_where=text("state IN ('unknown', 'attention')"),
+    ),
+    # What reconciliation and `teiki attention list` look through: few rows, whatever the table's size.
+    Index(
+        "ix_attempts_open",
+        "recorded_at",
+        postgresql_where=text(f"state IN ({quoted(OPEN_STATES)})"),
     ),
 )
 
@@ -373,6 +406,50 @@ outbox: Final = Table(
     _instant("created_at", server_default=func.clock_timestamp()),
     _instant("delivered_at", nullable=True),
     Index("ix_outbox_waiting", "id", postgresql_where=text("delivered_at IS NULL")),
+)
+
+incidents_seq: Final = Sequence("incidents_seq", metadata=metadata)
+incidents: Final = Table(
+    "incidents",
+    metadata,
+    _id("id", primary_key=True, server_default=text("'inc_' || nextval('incidents_seq')")),
+    Column("kind", Text, nullable=False),
+    # The same trouble found again is the same incident.
+    _id("dedupe_key", nullable=False),
+    _id("subject_id"),
+    Column("number", Integer),
+    _id("attempt_key", ForeignKey("attempts.key")),
+    Column("gateway_id", Text),
+    Column("amount_minor", BigInteger),
+    Column("currency", Text),
+    Column("facts", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    _instant("opened_at", server_default=func.clock_timestamp()),
+    _instant("closed_at", nullable=True),
+    Column("closed_by", Text),
+    _words("closing_comment"),
+    UniqueConstraint("dedupe_key", name="uq_incidents_dedupe_key"),
+    _one_of("kind", INCIDENT_KINDS),
+    _currency(),
+    CheckConstraint("(closed_at IS NULL) = (closed_by IS NULL)", name="closed_by_someone"),
+    CheckConstraint("amount_minor > 0", name="amount_positive"),
+    CheckConstraint("(amount_minor IS NULL) = (currency IS NULL)", name="amount_whole"),
+    Index("ix_incidents_open", "opened_at", "id", postgresql_where=text("closed_at IS NULL")),
+    Index("ix_incidents_subject", "subject_id", "opened_at"),
+)
+
+reconciliations: Final = Table(
+    "reconciliations",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("gateway", Text, nullable=False),
+    # What the run covered, by the gateway's own clock.
+    _instant("since"),
+    _instant("until"),
+    _instant("started_at"),
+    _instant("finished_at"),
+    Column("report", JSONB, nullable=False),
+    CheckConstraint("since <= until", name="window_forward"),
+    Index("ix_reconciliations_gateway", "gateway", text("until DESC")),
 )
 
 card_links: Final = Table(
