@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from runtime.lifecycle import run_cli
 from tests.chaos.guards import GUARDS
@@ -23,7 +24,7 @@ def main() -> int:
     given = _arguments()
     if given.what == "mutants":
         return mutants(seed=given.seed, pairs=given.pairs or 40, only=given.guard_off)
-    verdict = run_cli(run(_plan(given), speaker()))
+    verdict = run_cli(run(_plan(given), speaker(), keep=given.keep))
     show(verdict)
     print(json.dumps(verdict.line))
     return 0 if verdict.passed else 1
@@ -38,8 +39,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--strike-seconds", type=float, help="how long faults strike at least")
     parser.add_argument("--kills", type=int)
     parser.add_argument("--no-beyond-horizon", action="store_true", help="the gateway keeps its promise")
-    parser.add_argument("--guard-off", choices=["", *GUARDS], help="take this guard away; exit status 1 expected")
-    parser.add_argument("--faults-of", choices=GUARDS, help="only the faults of this guard, turned up, guard on")
+    parser.add_argument(
+        "--guard-off", choices=["", *GUARDS], help="take this guard away; exit status 1 expected"
+    )
+    parser.add_argument(
+        "--faults-of", choices=GUARDS, help="only the faults of this guard, turned up, guard on"
+    )
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="copy logs and both books there")
     return parser.parse_args()
 
 

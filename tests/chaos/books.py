@@ -30,7 +30,9 @@ class Books:
     async def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         for _ in range(_TRIES):
             try:
-                async with await psycopg.AsyncConnection.connect(self._url, row_factory=dict_row) as connection:
+                async with await psycopg.AsyncConnection.connect(
+                    self._url, row_factory=dict_row
+                ) as connection:
                     return await (await connection.execute(query, parameters)).fetchall()  # type: ignore[arg-type]
             except psycopg.OperationalError:  # being restarted
                 await asyncio.sleep(0.3)

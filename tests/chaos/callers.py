@@ -77,21 +77,26 @@ class Callers:
     async def open_all(self, within_s: float) -> None:
         """Enter everybody and open the subscriptions, spread over `within_s` seconds."""
         focused = self._plan.profile is not None
-        product = await self._ask("product", lambda rid: self._teiki.products.put(name="Club", request_id=rid))
+        product = await self._ask(
+            "product", lambda rid: self._teiki.products.put(name="Club", request_id=rid)
+        )
         assert product is not None
         async with asyncio.TaskGroup() as all_of_them:
             for number in range(self._plan.subscriptions):
                 names, weights = list(_CARDS), list(_CARDS.values())
                 card = "ok" if focused else self._dice.choices(names, weights)[0]
                 wait = self._dice.uniform(0, within_s)
-                all_of_them.create_task(self._open(number, f"tok_{card}{_suffix(card, number)}", product, wait))
+                all_of_them.create_task(
+                    self._open(number, f"tok_{card}{_suffix(card, number)}", product, wait)
+                )
 
     async def _open(self, number: int, token: str, product: str, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
         teiki = self._teiki
         async with self._room:
             customer = await self._ask(
-                f"customer-{number}", lambda rid: teiki.customers.put(name=f"Customer {number}", request_id=rid)
+                f"customer-{number}",
+                lambda rid: teiki.customers.put(name=f"Customer {number}", request_id=rid),
             )
             if customer is None:
                 return
@@ -127,7 +132,9 @@ class Callers:
             for number in range(self._plan.operations):
                 await asyncio.sleep(over_s / self._plan.operations)
                 if self.known:
-                    all_of_them.create_task(self._operate(f"operation-{number}", self._dice.choice(self.known)))
+                    all_of_them.create_task(
+                        self._operate(f"operation-{number}", self._dice.choice(self.known))
+                    )
 
     async def _operate(self, name: str, known: Known) -> None:
         handle = self._teiki.subscriptions.get(known.id)

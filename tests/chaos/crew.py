@@ -12,7 +12,6 @@ import os
 import random
 import signal
 import sys
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionR
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from runtime.embedded.processes import end, spawn, tail
+from runtime.embedded.processes import end, spawn
 from runtime.settings import Settings
 from tests.chaos.fuses import CORE_POINTS, RARE_POINTS, Fuse
 from tests.chaos.plan import Plan
@@ -34,6 +33,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 DEPLOYMENT: Final = "chaos"
 SKEW_DAYS: Final = 400
 _FUSES_DEALT: Final = 4
+_RARE_DEALT: Final = 4
 _REGISTER_SECONDS: Final = 40.0
 
 
@@ -178,14 +178,18 @@ class Crew:
 
     def _take_back(self, member: Member, status: int) -> None:
         name = f"{member.name}-{member.incarnation}"
-        died_at = {line["point"] for line in self.evidence() if line["what"] == "killed" and line["worker"] == name}
+        died_at = {
+            line["point"] for line in self.evidence() if line["what"] == "killed" and line["worker"] == name
+        }
         for point in died_at:
             self.kills[point] += 1
             self._used_rare.add(point)
         if member.shot and not died_at:
             self.kills["at random"] += 1
         elif status not in (0, -signal.SIGKILL):
-            self.refused_starts += 1  # a server was down when it wanted to connect; its supervisor tries again
+            self.refused_starts += (
+                1  # a server was down when it wanted to connect; its supervisor tries again
+            )
         self._deck += [fuse.point for fuse in member.fuses if fuse.point not in {*died_at, *RARE_POINTS}]
         member.fuses = []
 
@@ -194,8 +198,10 @@ class Crew:
         calm_s = self._calm_s()
         dealt, self._deck = self._deck[:_FUSES_DEALT], self._deck[_FUSES_DEALT:]
         fuses = [Fuse(point, self._dice.randint(1, 4), calm_s) for point in dealt]
-        if self._plan.profile is None:
-            fuses += [Fuse(point, 1, calm_s) for point in RARE_POINTS if point not in self._used_rare]
+        if self._plan.every_fault and self._plan.profile is None:
+            unmet = [point for point in RARE_POINTS if point not in self._used_rare]
+            rare = self._dice.sample(unmet, min(len(unmet), _RARE_DEALT))
+            fuses += [Fuse(point, 1, calm_s) for point in rare]
         return fuses
 
     def _calm_s(self) -> float:
@@ -203,11 +209,6 @@ class Crew:
         deaths = max(1, self._plan.kills)
         life_s = self._plan.strike_s * self._plan.workers / deaths
         return self._dice.uniform(0.15, 0.75) * life_s
-
-
-def log_tails(servers: Servers, members: list[Member]) -> str:
-    """The last lines of every worker, for a run that failed."""
-    return "\n".join(f"--- {m.name}\n{tail(servers.home / f'worker-{m.name}.log', 12)}" for m in members)
 
 
 def _deck(plan: Plan, dice: random.Random) -> list[str]:

@@ -187,6 +187,6 @@ def activities_of(*desks: Any) -> list[Any]:
     for desk in desks:
         for name in dir(type(desk)):
             method = getattr(desk, name)
-            if callable(method) and activity._Definition.from_callable(method) is not None:  # noqa: SLF001
+            if callable(method) and activity._Definition.from_callable(method) is not None:
                 found.append(method)
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, LiteralString
 
@@ -143,7 +143,7 @@ class ForgetfulDatabase(FusedDatabase):
     """`outbox` off: the notice of a settlement is written in a transaction of its own, after the settling one."""
 
     async def fetch_one(self, sql: LiteralString, parameters: Parameters) -> dict[str, Any] | None:
-        settle = attempts._SETTLE  # noqa: SLF001 - the statement to be mutated
+        settle = attempts._SETTLE
         if sql != settle:
             return await super().fetch_one(sql, parameters)
         mutant, cut = _NOTICE.subn("", settle)
@@ -156,7 +156,9 @@ class ForgetfulDatabase(FusedDatabase):
         return row
 
 
-async def _always_new(cursor: Any, *, scope: str, request_id: str, subject_id: str, **_: Any) -> requests.Claim:
+async def _always_new(
+    cursor: Any, *, scope: str, request_id: str, subject_id: str, **_: Any
+) -> requests.Claim:
     return requests.Claim("new", subject_id)
 
 

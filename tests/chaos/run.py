@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 
+import psycopg
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -36,8 +39,8 @@ _POLL_SECONDS = 0.25
 Say = Callable[[str], None]
 
 
-async def run(plan: Plan, say: Say) -> Verdict:
-    """The whole run; nothing is left running after it."""
+async def run(plan: Plan, say: Say, *, keep: Path | None = None) -> Verdict:
+    """The whole run; nothing is left running after it. `keep`: where logs and the sandbox's book are copied to."""
     begun = time.monotonic()
     scale.apply_to_caller()
     async with AsyncExitStack() as stack:
@@ -54,7 +57,10 @@ async def run(plan: Plan, say: Say) -> Verdict:
         await chaos.heal()
         await chaos.converge()
         facts.seconds = time.monotonic() - begun
-        return await judge(facts, say)
+        verdict = await judge(facts, say)
+        if keep is not None:
+            await asyncio.to_thread(_keep, stage, keep)
+        return verdict
 
 
 class Chaos:
@@ -249,7 +255,19 @@ class Chaos:
             )
 
 
+def _keep(stage: Servers, where: Path) -> None:
+    """Logs, the workers' journal and the sandbox's book, and a dump of ours, for a closer look."""
+    where.mkdir(parents=True, exist_ok=True)
+    for file in [*stage.home.glob("*.log"), *stage.home.glob("*.jsonl"), *stage.home.glob("sandbox.db")]:
+        shutil.copy(file, where)
+    with psycopg.connect(stage.database_url) as connection:
+        for table in ("subscriptions", "payments", "attempts", "ledger", "history", "requests", "outbox"):
+            with (where / f"{table}.csv").open("wb") as sink, connection.cursor() as cursor:
+                with cursor.copy(f"COPY {table} TO STDOUT (FORMAT csv, HEADER)") as rows:
+                    for row in rows:
+                        sink.write(row)
+
+
 async def _heal_later(victim: proxy.Proxy, after_s: float) -> None:
     await asyncio.sleep(after_s)
     victim.heal()
-

@@ -73,5 +73,7 @@ def apply_to_caller() -> None:
 
 def _set(module: ModuleType, name: str, value: Any) -> None:
     if not hasattr(module, name):  # renamed: then the run would wait for hours and look stuck
-        raise LookupError(f"{module.__name__}.{name} is not there any more; tests/chaos/scale.py must follow.")
+        raise LookupError(
+            f"{module.__name__}.{name} is not there any more; tests/chaos/scale.py must follow."
+        )
     setattr(module, name, value)

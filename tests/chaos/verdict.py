@@ -16,7 +16,7 @@ from typing import Any, Final
 from tests.chaos import gateway_faults, proxy, scale
 from tests.chaos.books import Books
 from tests.chaos.callers import Callers
-from tests.chaos.crew import ROOT, Crew, log_tails
+from tests.chaos.crew import ROOT, Crew
 from tests.chaos.fuses import CORE_POINTS
 from tests.chaos.plan import Plan
 from tests.chaos.servers import Servers
@@ -59,7 +59,6 @@ class Verdict:
     line: dict[str, Any]
     complaints: list[str]
     examples: dict[str, list[Any]]
-    logs: str
 
     @property
     def passed(self) -> bool:
@@ -106,7 +105,7 @@ async def judge(facts: Facts, say: Callable[[str], None]) -> Verdict:
     complaints = [f"{name} is broken {count} times" for name, count in violations.items() if count]
     complaints += [f"wanted, and never fired: {name}" for name in missing]
     complaints += _unrest(facts)
-    return Verdict(line, complaints, examples, log_tails(facts.stage, crew.members) if complaints else "")
+    return Verdict(line, complaints, examples)
 
 
 def _unrest(facts: Facts) -> list[str]:
@@ -160,7 +159,8 @@ def _share_of_requests(facts: Facts) -> float:
         marks = ", ".join("?" * len(single))
         writes = "('charge', 'refund', 'void')"
         struck = book.execute(
-            f"SELECT count(*) FROM fired_faults WHERE route IN {writes} AND fault IN ({marks})", sorted(single)
+            f"SELECT count(*) FROM fired_faults WHERE route IN {writes} AND fault IN ({marks})",
+            sorted(single),
         ).fetchone()[0]
         total = book.execute(f"SELECT count(*) FROM request_log WHERE route IN {writes}").fetchone()[0]
     finally:
@@ -185,7 +185,9 @@ def _faults(facts: Facts) -> dict[str, int]:
 
 def _skewed(facts: Facts) -> list[str]:
     """Incarnations that talked to the gateway with a wall clock far in the future."""
-    return [each["worker"] for each in facts.crew.evidence() if each["what"] == "charged" and each["is_skewed"]]
+    return [
+        each["worker"] for each in facts.crew.evidence() if each["what"] == "charged" and each["is_skewed"]
+    ]
 
 
 def _moved(facts: Facts) -> int:
@@ -199,7 +201,9 @@ def _missing(facts: Facts, pairs: int, share: float) -> list[str]:
     plan, faults = facts.plan, _faults(facts)
     missing = [] if pairs >= plan.pairs else [f"pairs: {pairs} of {plan.pairs}"]
     wanted = {"kills": (facts.crew.killed, plan.kills)}
-    wanted |= {name: (facts.servers_hit[name], getattr(plan, name)) for name in ("server_kills", "database_restarts")}
+    wanted |= {
+        name: (facts.servers_hit[name], getattr(plan, name)) for name in ("server_kills", "database_restarts")
+    }
     wanted["strays"] = (facts.strays.fired, plan.strays)
     missing += [f"{name}: {there} of {least}" for name, (there, least) in wanted.items() if there < least]
     if plan.profile is not None:
@@ -225,5 +229,3 @@ def _commit() -> str:
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     return done.stdout.strip() or "unknown"
-
-
