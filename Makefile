@@ -8,9 +8,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKERS ?= auto
+SEED ?= 7
+PAIRS ?= 500
+GUARD_OFF ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-fast lint format bench lock clean
+.PHONY: help install up demo test test-fast lint format bench chaos lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "; print "Teiki: make <target>\n"} \
@@ -40,6 +43,9 @@ format: $(INSTALLED) ## put the code into shape
 
 bench: $(INSTALLED) ## count and measure; the last line is JSON
 	@$(BIN)/python -m bench
+
+chaos: $(INSTALLED) ## kill, cut and break everything, then audit: SEED=7 PAIRS=500 [GUARD_OFF=key]; last line is JSON
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --pairs $(PAIRS) --guard-off "$(GUARD_OFF)"
 
 lock: $(INSTALLED) ## write requirements.lock again from pyproject.toml (for maintainers)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv

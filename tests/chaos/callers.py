@@ -19,7 +19,7 @@ from starter.teiki import Teiki
 from tests.chaos.plan import Plan
 
 _REPEATABLE: Final = frozenset({ErrorCode.ENGINE_UNAVAILABLE, ErrorCode.DATABASE_UNAVAILABLE})
-_AT_ONCE: Final = 10
+_AT_ONCE: Final = 30
 _REPEATS: Final = 0.3
 _GIVE_UP_SECONDS: Final = 150.0
 

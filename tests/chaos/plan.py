@@ -29,8 +29,8 @@ class Plan:
     payments: int = 5
     workers: int = 4
     strike_s: float = 130.0
-    pace_s: float = 8.0
-    kills: int = 26
+    pace_s: float = 6.0
+    kills: int = 22
     server_kills: int = 2
     database_restarts: int = 2
     operations: int = 60

@@ -98,7 +98,7 @@ class Chaos:
         await self._stage.remote.faults(*gateway_faults.rules_of(plan), seed=plan.seed)
         self._began = time.monotonic()
         self._load = [
-            asyncio.create_task(self._callers.open_all(plan.strike_s * 0.5)),
+            asyncio.create_task(self._callers.open_all(plan.strike_s * 0.4)),
             asyncio.create_task(self._callers.operate(plan.strike_s * 0.9)),
         ]
         jobs = [self._strays.roam()] if plan.strays else []
