@@ -42,6 +42,7 @@ RARE_POINTS: Final = tuple(
     f"{place}.{side}"
     for place in (
         *("refund", "void", "get", "refunds.begin", "refunds.settle", "attempt_rows.claim_resend"),
+        *("twins.book", "twins.begin", "twins.settle", "attempt_rows.verified"),
         *("opening.commit", "catalogue.commit"),
     )
     for side in ("before", "after")

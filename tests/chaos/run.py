@@ -209,7 +209,6 @@ class Chaos:
             each.heal()
         self._facts.gateway_fired = dict((await self._stage.remote.fired())["counts"])
         await self._stage.remote.faults(seed=self._plan.seed)
-        await self._stage.remote.idempotency("strict")
         self._facts.healed_at = time.monotonic()
         self._facts.pairs_at_healing = await self._facts.books.pairs()
         self._say(f"healed, with {self._facts.pairs_at_healing} pairs; waiting for rest")
@@ -261,7 +260,16 @@ def _keep(stage: Servers, where: Path) -> None:
     for file in [*stage.home.glob("*.log"), *stage.home.glob("*.jsonl"), *stage.home.glob("sandbox.db")]:
         shutil.copy(file, where)
     with psycopg.connect(stage.database_url) as connection:
-        for table in ("subscriptions", "payments", "attempts", "ledger", "history", "requests", "outbox"):
+        for table in (
+            "subscriptions",
+            "payments",
+            "attempts",
+            "ledger",
+            "history",
+            "requests",
+            "outbox",
+            "incidents",
+        ):
             with (where / f"{table}.csv").open("wb") as sink, connection.cursor() as cursor:
                 with cursor.copy(f"COPY {table} TO STDOUT (FORMAT csv, HEADER)") as rows:
                     for row in rows:

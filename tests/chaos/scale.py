@@ -15,6 +15,7 @@ minute of production is 0.4 seconds. What would become too short to mean anythin
 | first question about a pending one, last | 30 s, 1 h       | 0.4 s, 2 s       |
 | a pending charge is given up             | 24 h            | 8 s              |
 | sending again what was not taken         | 15 s … 10 min   | 0.4 s … 2 s      |
+| a verification that is not clear, again  | 1 min … 1 h     | 1 s … 3 s        |
 | asking for what waits for a person       | 6 h             | 3 s              |
 | a caller's patience                      | 30 s            | 8 s              |
 
@@ -47,6 +48,8 @@ _WAITING: Final[dict[str, timedelta]] = {
     "_PENDING_MAX": timedelta(seconds=2),
     "_UNSENT_FIRST": timedelta(seconds=0.4),
     "_UNSENT_MAX": timedelta(seconds=2),
+    "_VERIFY_FIRST": timedelta(seconds=1),
+    "_VERIFY_MAX": timedelta(seconds=3),
     "_ATTENTION_EVERY": timedelta(seconds=3),
 }
 _UNTIL_IT_WORKS: Final = RetryPolicy(
