@@ -7,34 +7,33 @@ when it died goes back, so that every point of the deck is met. Besides, workers
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
 import signal
-import sys
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from runtime.embedded.processes import end, spawn
 from runtime.settings import Settings
 from tests.chaos.fuses import CORE_POINTS, RARE_POINTS, Fuse
+from tests.chaos.nursery import ROOT, Child, Nursery
 from tests.chaos.plan import Plan
 from tests.chaos.servers import Servers
 from tests.chaos.timelapse import PACE_VARIABLE
 from tests.chaos.worker import VARIABLE, Orders
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 DEPLOYMENT: Final = "chaos"
 SKEW_DAYS: Final = 400
 _FUSES_DEALT: Final = 4
 _RARE_DEALT: Final = 4
-_REGISTER_SECONDS: Final = 40.0
+_REGISTER_SECONDS: Final = 60.0
+_FAREWELL_SECONDS: Final = 8.0
 
 
 @dataclass
@@ -47,7 +46,7 @@ class Member:
     skew_days: int = 0
     incarnation: int = 0
     fuses: list[Fuse] = field(default_factory=list)
-    process: asyncio.subprocess.Process | None = None
+    process: Child | None = None
     shot: bool = False
     dismissed: bool = False
 
@@ -65,6 +64,7 @@ class Crew:
         self._dice = plan.dice("crew")
         self._deck = _deck(plan, self._dice)
         self._used_rare: set[str] = set()
+        self._nursery = Nursery()
         self._keepers: set[asyncio.Task[None]] = set()
         self.members: list[Member] = []
         self.journal = servers.home / "journal.jsonl"
@@ -85,6 +85,10 @@ class Crew:
 
     def _in_hands(self, core: set[str]) -> set[str]:
         return {fuse.point for member in self.members if member.is_up for fuse in member.fuses} & core
+
+    async def open(self) -> None:
+        """Make ready for births; takes as long as a worker's imports."""
+        await self._nursery.open(self._servers.home / "nursery.log", _inherited(self._plan))
 
     async def hire(self, count: int, *, build: str, letter: str) -> list[Member]:
         """Start new members. The first of the first ones has a wall clock that is off."""
@@ -128,7 +132,10 @@ class Crew:
         for member in members:
             member.dismissed = True
             if member.process is not None:
-                await end(member.process, patience_seconds=8)
+                member.process.send_signal(signal.SIGTERM)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(member.process.wait(), _FAREWELL_SECONDS)
+                member.process.kill()
 
     async def close(self) -> None:
         for member in self.members:
@@ -136,8 +143,7 @@ class Crew:
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        processes = [member.process for member in self.members if member.process is not None]
-        await asyncio.gather(*(end(each, with_signal=signal.SIGKILL) for each in processes))
+        await self._nursery.close()
 
     def evidence(self) -> list[dict[str, Any]]:
         """What the workers wrote down before they died, or once."""
@@ -158,12 +164,8 @@ class Crew:
             guard_off=self._plan.guard_off,
             skew_days=member.skew_days,
         )
-        member.process = await spawn(
-            [sys.executable, "-m", "tests.chaos.worker"],
-            log=self._servers.home / f"worker-{member.name}.log",
-            env=_environment(self._plan, member, orders),
-            death_signal=signal.SIGKILL,
-        )
+        log = self._servers.home / f"worker-{member.name}.log"
+        member.process = await self._nursery.bear(log, _environment(self._plan, member, orders))
 
     async def _keep(self, member: Member) -> None:
         """A supervisor: whoever ends is started again, unless dismissed."""
@@ -220,14 +222,9 @@ def _deck(plan: Plan, dice: random.Random) -> list[str]:
 
 
 def _environment(plan: Plan, member: Member, orders: Orders) -> dict[str, str]:
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "TEIKI_"))
-    }
     settings = member.settings
-    path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
     return {
-        **inherited,
-        "PYTHONPATH": path,
+        **_inherited(plan),
         "TEIKI_DATABASE_URL": settings.database,
         "TEIKI_CODEC_KEYS": settings.codec_keys.get_secret_value() if settings.codec_keys else "",
         "TEIKI_GATEWAY_URL": settings.gateway_url,
@@ -238,6 +235,13 @@ def _environment(plan: Plan, member: Member, orders: Orders) -> dict[str, str]:
         "TEIKI_GRACEFUL_SHUTDOWN_SECONDS": "3",
         "TEIKI_DEPLOYMENT_NAME": DEPLOYMENT,
         "TEIKI_BUILD_ID": member.build,
-        PACE_VARIABLE: str(plan.pace_s),
         VARIABLE: orders.to_json(),
     }
+
+
+def _inherited(plan: Plan) -> dict[str, str]:
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "TEIKI_"))
+    }
+    path = os.pathsep.join(part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part)
+    return {**inherited, "PYTHONPATH": path, PACE_VARIABLE: str(plan.pace_s)}

@@ -14,8 +14,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -49,6 +52,7 @@ async def run(plan: Plan, say: Say, *, keep: Path | None = None) -> Verdict:
         if plan.guard_off == "live_attempt":
             await guards.drop_live_attempt_index(stage.database_url)
         crew = Crew(plan, stage)
+        await crew.open()
         stack.push_async_callback(crew.close)
         facts = Facts(plan=plan, crew=crew, stage=stage, books=Books(stage.database_url))
         chaos = Chaos(plan, stage, crew, facts, say)
@@ -60,6 +64,7 @@ async def run(plan: Plan, say: Say, *, keep: Path | None = None) -> Verdict:
         verdict = await judge(facts, say)
         if keep is not None:
             await asyncio.to_thread(_keep, stage, keep)
+            await _keep_histories(chaos.client, keep)
         return verdict
 
 
@@ -79,8 +84,8 @@ class Chaos:
     async def open(self, stack: AsyncExitStack) -> None:
         """The first workers, the clients."""
         first = await self._crew.hire(self._plan.workers, build="1", letter="a")
-        self._client: Client = await connect(self._stage.direct())
-        await self._crew.make_current(self._client, "1")
+        self.client: Client = await connect(self._stage.direct())
+        await self._crew.make_current(self.client, "1")
         self._first = first
         settings = await self._stage.proxied()
         teiki = Teiki(await connect(settings), settings)
@@ -194,7 +199,7 @@ class Chaos:
         await asyncio.sleep(0.45 * self._plan.strike_s)
         self._say("deploying build 2")
         await self._crew.hire(self._plan.workers - 1, build="2", letter="b")
-        await self._crew.make_current(self._client, "2")
+        await self._crew.make_current(self.client, "2")
         await asyncio.sleep(0.15 * self._plan.strike_s)
         # One stays for those who are pinned to it and wake late.
         await self._crew.dismiss(self._first[1:])
@@ -232,7 +237,7 @@ class Chaos:
         for task in self._load:
             task.cancel()
         await asyncio.gather(*self._load, return_exceptions=True)
-        facts.problems = await reported_problems(self._client)
+        facts.problems = await reported_problems(self.client)
         facts.statuses = await facts.books.statuses()
 
     async def _at_rest(self) -> bool:
@@ -241,7 +246,7 @@ class Chaos:
             return False
         waiting = await self._facts.books.rows("SELECT id FROM subscriptions WHERE status = 'suspended'")
         allowed = {f"subscription/{row['id']}" for row in waiting}
-        running = {name for name in await still_running(self._client) if not name.startswith("temporal-sys-")}
+        running = {name for name in await still_running(self.client) if not name.startswith("temporal-sys-")}
         self._facts.still_running = sorted(running - allowed)
         return not self._facts.still_running
 
@@ -274,6 +279,25 @@ def _keep(stage: Servers, where: Path) -> None:
                 with cursor.copy(f"COPY {table} TO STDOUT (FORMAT csv, HEADER)") as rows:
                     for row in rows:
                         sink.write(row)
+
+
+async def _keep_histories(client: Client, where: Path) -> None:
+    """Of every subscription: which event when, and which worker's."""
+    with (where / "histories.txt").open("w", encoding="utf-8") as sink:
+        async for workflow in client.list_workflows("WorkflowType = 'Subscription'"):
+            sink.write(f"== {workflow.id} {workflow.run_id}\n")
+            history = await client.get_workflow_handle(workflow.id, run_id=workflow.run_id).fetch_history()
+            for event in history.events:
+                kind = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
+                detail = event.activity_task_started_event_attributes
+                who = next((str(v) for f, v in _fields(event) if f.name in ("identity", "activity_id")), "")
+                late = f"attempt {detail.attempt}" if detail.attempt > 1 else ""
+                sink.write(f"{event.event_time.ToDatetime():%H:%M:%S.%f} {kind} {who} {late}\n")
+
+
+def _fields(event: HistoryEvent) -> list[tuple[Any, Any]]:
+    inner = getattr(event, event.WhichOneof("attributes") or "")
+    return list(inner.ListFields())
 
 
 async def _heal_later(victim: proxy.Proxy, after_s: float) -> None:
