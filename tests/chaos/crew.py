@@ -118,6 +118,14 @@ class Crew:
                 else:
                     return
 
+    def redeal(self) -> None:
+        """Points are left in the deck and nobody dies any more: somebody must go, so that the next one gets them."""
+        core = set(self.deck_left)
+        if core and not core & {
+            f.point for m in self.members if m.is_up and not m.dismissed for f in m.fuses
+        }:
+            self.shoot()
+
     def shoot(self) -> None:
         """SIGKILL to somebody, at this very moment."""
         up = [member for member in self.members if member.is_up and not member.dismissed]
@@ -199,7 +207,8 @@ class Crew:
         """A few points of the deck, and the rare ones that nobody has met yet."""
         calm_s = self._calm_s()
         dealt, self._deck = self._deck[:_FUSES_DEALT], self._deck[_FUSES_DEALT:]
-        fuses = [Fuse(point, self._dice.randint(1, 4), calm_s) for point in dealt]
+        often = 4 if self.killed < self._plan.kills // 2 else 1
+        fuses = [Fuse(point, self._dice.randint(1, often), calm_s) for point in dealt]
         if self._plan.every_fault and self._plan.profile is None:
             unmet = [point for point in RARE_POINTS if point not in self._used_rare]
             rare = self._dice.sample(unmet, min(len(unmet), _RARE_DEALT))

@@ -38,6 +38,7 @@ from tests.chaos.verdict import Facts, Verdict, judge
 
 _CONVERGE_SECONDS_MAX = 120.0
 _POLL_SECONDS = 0.25
+_BLOCK_TRIES = 60
 
 Say = Callable[[str], None]
 
@@ -119,6 +120,8 @@ class Chaos:
             age = time.monotonic() - self._began
             if age > 2 * plan.strike_s or (age > plan.strike_s and await self._enough(tasks)):
                 break
+            if age > 0.8 * plan.strike_s and int(age * 4) % 12 == 0:
+                self._crew.redeal()
             self._tell(age)
         self._stop.set()
         async with self._server_lock:  # a server that is down comes up first
@@ -180,9 +183,11 @@ class Chaos:
             if not self._callers.known:
                 continue
             customer = dice.choice(self._callers.known).customer_id
-            while not await self._block(customer):
+            for _ in range(_BLOCK_TRIES):
+                if await self._block(customer):
+                    self._facts.blocks += 1
+                    break
                 await asyncio.sleep(0.5)
-            self._facts.blocks += 1
 
     async def _block(self, customer: str) -> bool:
         at, actor = datetime.now(UTC), "operator:chaos"
@@ -275,10 +280,9 @@ def _keep(stage: Servers, where: Path) -> None:
             "outbox",
             "incidents",
         ):
-            with (where / f"{table}.csv").open("wb") as sink, connection.cursor() as cursor:
-                with cursor.copy(f"COPY {table} TO STDOUT (FORMAT csv, HEADER)") as rows:
-                    for row in rows:
-                        sink.write(row)
+            copy = connection.cursor().copy(f"COPY {table} TO STDOUT (FORMAT csv, HEADER)")
+            with (where / f"{table}.csv").open("wb") as sink, copy as rows:
+                sink.writelines(rows)
 
 
 async def _keep_histories(client: Client, where: Path) -> None:

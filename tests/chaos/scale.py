@@ -8,12 +8,12 @@ minute of production is 0.4 seconds. What would become too short to mean anythin
 |------------------------------------------|-----------------|------------------|
 | in-flight horizon                        | 10 min          | 4 s              |
 | the gateway client's time-out            | 30 s            | 1.5 s            |
-| one run of a money activity              | 60 s            | 8 s              |
-| one run of a recording activity          | 20 s            | 5 s              |
+| one run of a money activity              | 60 s            | 5 s              |
+| one run of a recording activity          | 20 s            | 4 s              |
 | an activity's retries                    | 1 s … 30 s      | 0.2 s … 2 s      |
 | first question about an unknown outcome  | 15 s            | 0.4 s            |
 | first question about a pending one, last | 30 s, 1 h       | 0.4 s, 2 s       |
-| a pending charge is given up             | 24 h            | 8 s              |
+| a pending charge is given up             | 24 h            | 6 s              |
 | sending again what was not taken         | 15 s … 10 min   | 0.4 s … 2 s      |
 | a verification that is not clear, again  | 1 min … 1 h     | 1 s … 3 s        |
 | asking for what waits for a person       | 6 h             | 3 s              |
@@ -42,7 +42,7 @@ LONGEST_TIMEOUT_S: Final = 10.0
 """The longest time-out that can stand between healing and recovery: Temporal's workflow task time-out."""
 
 _WAITING: Final[dict[str, timedelta]] = {
-    "PENDING_LIFE": timedelta(seconds=8),
+    "PENDING_LIFE": timedelta(seconds=6),
     "_UNKNOWN_FIRST": timedelta(seconds=0.4),
     "_PENDING_FIRST": timedelta(seconds=0.4),
     "_PENDING_MAX": timedelta(seconds=2),
@@ -64,7 +64,7 @@ def apply_to_worker() -> None:
     """
     for name, value in _WAITING.items():
         _set(unresolved, name, value)
-    for preset, seconds in ((options.MONEY, 8), (options.RECORD, 5)):
+    for preset, seconds in ((options.MONEY, 5), (options.RECORD, 4)):
         preset["start_to_close_timeout"] = timedelta(seconds=seconds)
         preset["retry_policy"] = _UNTIL_IT_WORKS
 
