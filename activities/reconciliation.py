@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pydantic import BaseModel
 from temporalio import activity
 
 from activities.contracts.reconciliation import (
@@ -23,6 +22,7 @@ from activities.contracts.reconciliation import (
     STORE,
     WINDOW,
     FoundDifference,
+    Progress,
     ReconciliationContract,
     ReconciliationInput,
     Report,
@@ -107,19 +107,6 @@ class ReconciliationActivities(ReconciliationContract):
             until=report.until,
             report=report.model_dump(mode="json"),
         )
-
-
-class Progress(BaseModel):
-    """Where a run is: heartbeaten after each batch, so that another worker goes on from there.
-
-    Attributes:
-        cursor: the gateway's next page; None: the first.
-        entry_id: the last ledger entry looked at.
-    """
-
-    cursor: str | None = None
-    entry_id: int
-    report: Report
 
 
 @dataclass

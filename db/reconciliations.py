@@ -28,7 +28,8 @@ _COLUMNS: Final[LiteralString] = (
     " a.gateway_id, a.returns, a.recorded_at > %(judged_until)s AS is_young,"
 )
 _OF_PAYMENTS: Final[LiteralString] = (
-    "SELECT " + _COLUMNS + _BOOKINGS + """
+    "SELECT "
+    + _COLUMNS + _BOOKINGS + """
 FROM attempts a JOIN unnest(%(subjects)s::text[], %(numbers)s::integer[]) AS p (subject_id, number)
     ON a.subscription_id = p.subject_id AND a.number = p.number
 UNION
@@ -54,7 +55,7 @@ FROM attempts a
 WHERE a.state = 'settled' AND a.recorded_at BETWEEN %(since)s AND %(judged_until)s
   AND NOT EXISTS (SELECT FROM ledger l WHERE l.attempt_key = a.key)
 ORDER BY a.key LIMIT %(limit)s
-"""
+"""  # noqa: S608 - constants of ours, no input
 )  # fmt: skip
 _STUCK: Final[LiteralString] = (
     "SELECT a.recorded_at, " + _COLUMNS + _BOOKINGS + """

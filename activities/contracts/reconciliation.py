@@ -99,6 +99,19 @@ class Report(BaseModel):
         return self.incidents_new + self.incidents_known == 0
 
 
+class Progress(BaseModel):
+    """Where a run is: heartbeaten after each batch, so that another worker goes on from there.
+
+    Attributes:
+        cursor: the gateway's next page; None: the first.
+        entry_id: the last ledger entry looked at.
+    """
+
+    cursor: str | None = None
+    entry_id: int
+    report: Report
+
+
 class ReconciliationContract:
     """Compares; opens incidents; changes nothing else."""
 

@@ -14,12 +14,11 @@ from temporalio.testing import ActivityEnvironment
 from activities import reconciliation as module
 from activities.contracts.reconciliation import ReconciliationInput, Report, Totals, Window
 from activities.reconciliation import BEGINNING, ReconciliationActivities
-from db import incidents, reconciliations
+from db import incidents
 from db.engine import Database
 from db.reads.incidents import list_incidents
 from domain.errors import TeikiError
 from domain.money import Money
-from domain.unresolved import Mode
 from gateways.port import GatewayUnavailable
 from gateways.sandbox.launch import RunningSandbox, start_sandbox
 from runtime.embedded.postgres import EmbeddedPostgres
@@ -318,7 +317,7 @@ async def test_another_worker_goes_on_where_the_first_one_died(books, desk, monk
 
 async def test_a_gateway_that_cannot_be_read_is_no_difference(books, desk):
     await desk.charge(await desk.subscription())
-    await desk.remote.faults({"fault": "http_500", "probability": 1.0, "route": "list"})
+    await desk.remote.faults({"fault": "error_before", "probability": 1.0, "route": "list"})
     with pytest.raises(GatewayUnavailable):
         await books.compare()
     assert await books.incidents() == []
@@ -342,7 +341,9 @@ async def test_one_that_ended_meanwhile_is_not_missing(books, desk):
 
     class Ends(Census):
         async def not_running(self, subscription_ids):
-            await books.spoil("UPDATE subscriptions SET status = 'canceled', next_kind = NULL, next_at = NULL")
+            await books.spoil(
+                "UPDATE subscriptions SET status = 'canceled', next_kind = NULL, next_at = NULL"
+            )
             return subscription_ids
 
     books.census = Ends()
@@ -363,7 +364,9 @@ async def test_an_engine_that_cannot_be_asked_is_said_so(books, desk):
 async def test_an_incident_tells_history_and_the_outbox_once(desk):
     order = await desk.subscription()
     about = {"kind": "attempt_stuck", "dedupe_key": "attempt_stuck:k", "subject_id": order.subscription_id}
-    opened = [await incidents.open_incident(desk.db, **about, number=3, facts={"since": "now"}) for _ in range(2)]
+    opened = [
+        await incidents.open_incident(desk.db, **about, number=3, facts={"since": "now"}) for _ in range(2)
+    ]
     assert opened == [True, False]
     (incident,) = (await list_incidents(desk.db, subject_id=order.subscription_id)).items
     closed = [
@@ -371,7 +374,9 @@ async def test_an_incident_tells_history_and_the_outbox_once(desk):
         for _ in range(2)
     ]
     assert closed == [True, False]
-    told = await desk.house.rows("SELECT actor, comment, number, data FROM history WHERE kind = 'incident' ORDER BY seq")
+    told = await desk.house.rows(
+        "SELECT actor, comment, number, data FROM history WHERE kind = 'incident' ORDER BY seq"
+    )
     assert [(row["actor"], row["number"], row["data"]["outcome"]) for row in told] == [
         ("system", 3, "opened"),
         ("operator:desk", 3, "closed"),
@@ -379,7 +384,9 @@ async def test_an_incident_tells_history_and_the_outbox_once(desk):
     topics = await desk.house.rows("SELECT topic FROM outbox WHERE topic LIKE 'incident.%%' ORDER BY id")
     assert [row["topic"] for row in topics] == ["incident.opened", "incident.closed"]
     assert (await list_incidents(desk.db)).items == []
-    assert [item.closed_by for item in (await list_incidents(desk.db, with_closed=True)).items] == ["operator:desk"]
+    assert [item.closed_by for item in (await list_incidents(desk.db, with_closed=True)).items] == [
+        "operator:desk"
+    ]
 
 
 async def test_an_incident_that_does_not_exist_cannot_be_closed(desk):
