@@ -127,9 +127,8 @@ class _Comparison:
     async def run(self) -> Report:
         window = self.window
         if self.progress is None:
-            report = Report(gateway=window.gateway, since=window.since, until=window.until)
             start = await reconciliations.last_entry_before(self.desk.db, window.since)
-            self.progress = Progress(entry_id=start, report=report)
+            self.progress = Progress(entry_id=start, report=Report.begun(window))
         at = self.progress
         more = True
         while more:

@@ -5,6 +5,7 @@ Every activity here can run twice: comparing reads, incidents are opened once pe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
@@ -93,6 +94,18 @@ class Report(BaseModel):
     workflows: int | None = None
     missing_workflows: list[str] = Field(default_factory=list)
 
+    @classmethod
+    def begun(cls, window: Window) -> Report:
+        """Nothing found yet. All is written out, for what was never set does not travel (runtime.temporal)."""
+        return cls(
+            gateway=window.gateway,
+            since=window.since,
+            until=window.until,
+            totals={},
+            shown=[],
+            missing_workflows=[],
+        )
+
     @property
     def agrees(self) -> bool:
         """No difference that nobody has explained."""
@@ -134,3 +147,7 @@ class ReconciliationContract:
     async def store(self, report: Report) -> None:
         """Keep the report; the next run begins where this one ended."""
         raise NotImplementedError
+
+    def registered(self) -> list[Callable[..., Any]]:
+        """All of them, as a worker takes them."""
+        return [self.window, self.compare, self.missing_workflows, self.store]

@@ -23,7 +23,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities.contracts.billing import Outcome
+from activities.contracts.billing import Outcome, Twin, VerifyResult
 from activities.contracts.reconciliation import ReconciliationInput
 from activities.contracts.records import (
     ADD_PAYMENT_METHOD,
@@ -156,6 +156,28 @@ async def canceled_while_unknown(stage: Stage) -> None:
     await stage.until("2023-08-01T08:00:00+09:00")
 
 
+async def twin_returned(stage: Stage) -> None:
+    """Settled after a doubt; the second look finds a second charge, which goes back."""
+    stage.billing.script = [Outcome(outcome="settled", verify_in_s=600)]
+    stage.billing.twins = [
+        VerifyResult(is_clear=False, twins=[Twin(gateway_id="ch_twin", amount_minor=1000)]),
+        VerifyResult(is_clear=True),
+    ]
+    stage.billing.refund_script = [UNKNOWN]
+    await stage.open()
+    await stage.until("2023-09-02T00:00:00+09:00")
+
+
+async def settled_by_a_person(stage: Stage) -> None:
+    """Waits for a person, who says that it was not charged; charged by the next attempt."""
+    stage.billing.script = [Outcome(outcome="attention")]
+    await stage.open()
+    await stage.until("2023-08-01T08:00:00+09:00")
+    stage.billing.script = [Outcome(outcome="declined", decline=DeclineCode.NEVER_ARRIVED)]
+    await stage.do(Subscription.settle_attention, messages.SettleAttention(number=1, **by("s-1")))
+    await stage.until("2023-08-09T00:00:00+09:00")
+
+
 async def card_changed(stage: Stage) -> None:
     """A useless card, a link, a new card, a resume; another amount, and one for once only."""
     stage.billing.script = [Outcome(outcome="settled"), LOST]
@@ -228,6 +250,8 @@ STORIES: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
         canceled_now,
         canceled_at_period_end,
         canceled_while_unknown,
+        twin_returned,
+        settled_by_a_person,
         card_changed,
         refused_at_opening,
         a_customer,
@@ -246,16 +270,11 @@ async def on_stage(environment: WorkflowEnvironment, story: str) -> AsyncIterato
     stage = Stage(environment, records=Records(), queue=f"recording-{story}")
     desk = stage.records
     assert isinstance(desk, Records)
-    books = FakeReconciliation()
     worker = Worker(
         environment.client,
         task_queue=stage.queue,
         workflows=WORKFLOWS,
-        activities=[
-            *(stage.billing.charge, stage.billing.refund, desk.open, desk.record),
-            *(desk.put_customer, desk.put_product, desk.add_payment_method),
-            *(books.window, books.compare, books.missing_workflows, books.store),
-        ],
+        activities=[*stage.billing.registered(), *desk.registered(), *FakeReconciliation().registered()],
     )
     async with worker:
         yield stage

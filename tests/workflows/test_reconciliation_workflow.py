@@ -36,7 +36,7 @@ def worker_on(client: Client, queue: str, books: FakeReconciliation) -> Worker:
         client,
         task_queue=queue,
         workflows=[Reconciliation],
-        activities=[books.window, books.compare, books.missing_workflows, books.store],
+        activities=books.registered(),
     )
 
 
