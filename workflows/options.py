@@ -28,3 +28,17 @@ MONEY: Final = Patience(start_to_close_timeout=timedelta(seconds=60), retry_poli
 may still be waiting for the gateway."""
 
 RECORD: Final = Patience(start_to_close_timeout=timedelta(seconds=20), retry_policy=_UNTIL_IT_WORKS)
+
+
+class LongPatience(Patience):
+    """For work that says at each step that it lives, and goes on elsewhere from that step."""
+
+    heartbeat_timeout: timedelta
+
+
+LONG: Final = LongPatience(
+    start_to_close_timeout=timedelta(hours=12),
+    heartbeat_timeout=timedelta(minutes=2),
+    retry_policy=_UNTIL_IT_WORKS,
+)
+"""The first reconciliation of a big book takes an hour; a worker that dies meanwhile is missed within two minutes."""

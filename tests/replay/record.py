@@ -10,7 +10,6 @@ every id is made up.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +23,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.contracts.billing import Outcome, Twin, VerifyResult
+from activities.contracts.reconciliation import ReconciliationInput
 from activities.contracts.records import (
     ADD_PAYMENT_METHOD,
     PUT_CUSTOMER,
@@ -38,11 +38,14 @@ from domain.declines import DeclineCode
 from domain.money import Money
 from domain.terms import ResumePolicy
 from runtime.embedded.temporal_servers import TimeSkippingServer
+from runtime.lifecycle import run_cli
 from tests.workflows.conftest import START, Stage
+from tests.workflows.fake_reconciliation import FakeReconciliation
 from tests.workflows.fakes import FakeRecords
 from worker import WORKFLOWS
 from workflows import messages
 from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
+from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
 
 HISTORIES: Final = Path(__file__).parent / "histories"
@@ -220,6 +223,14 @@ async def a_payment_method(stage: Stage) -> None:
     await _enter(stage, AddPaymentMethodEntry, order)
 
 
+async def a_reconciliation(stage: Stage) -> None:
+    client, order = stage.environment.client, ReconciliationInput()
+    stage.handle = await client.start_workflow(
+        Reconciliation.run, order, id="reconciliation/sandbox", task_queue=stage.queue
+    )
+    await stage.handle.result()
+
+
 async def _enter(stage: Stage, workflow: Any, order: Any) -> None:
     client = stage.environment.client
     name = f"catalogue/{workflow.__name__}/{order.request_id}"
@@ -246,6 +257,7 @@ STORIES: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
         a_customer,
         a_product,
         a_payment_method,
+        a_reconciliation,
     )
 }
 
@@ -262,7 +274,7 @@ async def on_stage(environment: WorkflowEnvironment, story: str) -> AsyncIterato
         environment.client,
         task_queue=stage.queue,
         workflows=WORKFLOWS,
-        activities=[*stage.billing.registered(), *desk.registered()],
+        activities=[*stage.billing.registered(), *desk.registered(), *FakeReconciliation().registered()],
     )
     async with worker:
         yield stage
@@ -307,4 +319,4 @@ async def record(names: list[str]) -> None:
 
 if __name__ == "__main__":
     HISTORIES.mkdir(exist_ok=True)
-    asyncio.run(record(sys.argv[1:] or list(STORIES)))
+    run_cli(record(sys.argv[1:] or list(STORIES)))
