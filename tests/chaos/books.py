@@ -18,6 +18,7 @@ WHERE status NOT IN ('completed', 'canceled')
 """
 _TRIES: Final = 100
 _STATUSES: Final = "SELECT status, reason, count(*) AS n FROM subscriptions GROUP BY 1, 2 ORDER BY 1, 2"
+_INCIDENTS: Final = "SELECT kind, count(*) AS n FROM incidents GROUP BY 1 ORDER BY 1"
 _PROMISED: Final = "SELECT data->>'request_id' AS request_id FROM history WHERE data ? 'request_id'"
 
 
@@ -50,6 +51,9 @@ class Books:
 
     async def statuses(self) -> dict[str, int]:
         return {f"{row['status']}: {row['reason']}": row["n"] for row in await self.rows(_STATUSES)}
+
+    async def incidents(self) -> dict[str, int]:
+        return {row["kind"]: row["n"] for row in await self.rows(_INCIDENTS)}
 
     async def recorded_requests(self) -> set[str]:
         return {row["request_id"] for row in await self.rows(_PROMISED)}

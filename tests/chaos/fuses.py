@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, Final, LiteralString
 
 import psycopg
-from temporalio import activity
 
 import db
 from db.engine import Database, Parameters
@@ -180,14 +179,3 @@ class _NamingCursor:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cursor, name)
-
-
-def activities_of(*desks: Any) -> list[Any]:
-    """Every activity these objects implement, whatever joins them later."""
-    found = []
-    for desk in desks:
-        for name in dir(type(desk)):
-            method = getattr(desk, name)
-            if callable(method) and activity._Definition.from_callable(method) is not None:
-                found.append(method)
-    return found

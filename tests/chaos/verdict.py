@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any, Final
 
 from tests.chaos import gateway_faults, proxy, scale
@@ -99,6 +98,8 @@ async def judge(facts: Facts, say: Callable[[str], None]) -> Verdict:
         "convergence_seconds": None if facts.converged_s is None else round(facts.converged_s, 1),
         "pairs_at_healing": facts.pairs_at_healing,
         "checked": audit.get("checked", {}),
+        "waiting_for_people": audit.get("waiting_for_people", 0),
+        "incidents": await facts.books.incidents(),
         "statuses": facts.statuses,
         "leaked_exceptions": dict(facts.callers.answered.leaked),
     }
@@ -137,8 +138,13 @@ async def _of_the_harness(facts: Facts) -> dict[str, list[Any]]:
 
 
 def _audit(facts: Facts) -> dict[str, Any]:
-    name = "tests.chaos.auditor" if find_spec("tests.chaos.auditor") else "tests.chaos.stand_in_auditor"
-    command = [sys.executable, "-m", name, "--json", "--horizon-seconds", str(scale.HORIZON_S)]
+    command = [sys.executable, "-m", "tests.chaos.auditor", "--json"]
+    command += [
+        "--horizon-seconds",
+        str(scale.HORIZON_S),
+        "--attempt-grace-seconds",
+        str(scale.LONGEST_TIMEOUT_S),
+    ]
     command += ["--database-url", facts.stage.database_url, "--gateway-url", facts.stage.sandbox.base_url]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode not in (0, 1) or not done.stdout.strip():

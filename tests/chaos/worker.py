@@ -29,9 +29,10 @@ from runtime.settings import Settings
 from runtime.telemetry import start_telemetry
 from runtime.temporal import connect
 from tests.chaos import guards, scale
-from tests.chaos.fuses import Fuse, FusedDatabase, FusedGateway, Fuses, activities_of
+from tests.chaos.fuses import Fuse, FusedDatabase, FusedGateway, Fuses
 from tests.chaos.timelapse import TimeLapse
 from worker import WORKFLOWS, deployment_of
+from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
 
 VARIABLE: Final = "CHAOS_WORKER"
@@ -97,8 +98,10 @@ def _worker(
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[TimeLapse if each is Subscription else each for each in WORKFLOWS],
-        activities=activities_of(billing, records),
+        workflows=[
+            TimeLapse if each is Subscription else each for each in WORKFLOWS if each is not Reconciliation
+        ],
+        activities=[*billing.registered(), *records.registered()],
         max_cached_workflows=settings.max_cached_workflows,
         max_concurrent_activities=settings.max_concurrent_activities,
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
