@@ -206,7 +206,8 @@ class Crew:
     def _deal(self) -> list[Fuse]:
         """A few points of the deck, and the rare ones that nobody has met yet."""
         calm_s = self._calm_s()
-        dealt, self._deck = self._deck[:_FUSES_DEALT], self._deck[_FUSES_DEALT:]
+        count = _FUSES_DEALT if self._plan.profile is None else 1
+        dealt, self._deck = self._deck[:count], self._deck[count:]
         often = 4 if self.killed < self._plan.kills // 2 else 1
         fuses = [Fuse(point, self._dice.randint(1, often), calm_s) for point in dealt]
         if self._plan.every_fault and self._plan.profile is None:

@@ -47,7 +47,7 @@ def _rules(plan: Plan, name: str, route: str) -> list[dict[str, Any]]:
     within, beyond = _SECONDS[name]
     rules = [{"fault": name, "route": route, "probability": share, "seconds": within}]
     if plan.beyond_horizon and route not in READS:
-        rules.append({"fault": name, "route": route, "probability": share / 2, "seconds": beyond})
+        rules.append({"fault": name, "route": route, "probability": share / 4, "seconds": beyond})
     return rules
 
 
