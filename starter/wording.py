@@ -62,7 +62,8 @@ _NEXT: Final = {
     "ask:unsent": "The gateway did not take an attempt, so surely nothing was charged; it is sent again on {at}.",
     "ask:pending": "The gateway is still working on an attempt; it is asked on {at}.",
     "attention": "An attempt's outcome could not be found out: a person must settle it; the gateway is asked on {at}.",
-    "refund": "A payment that arrived after the end is being returned; the gateway is asked on {at}.",
+    "refund": "Money is going back (a payment that arrived after the end, or a double charge); "
+    "the gateway is asked on {at}.",
     "cancel": "On {at} it is canceled, and that day's payment is not charged.",
 }
 
