@@ -12,13 +12,13 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from domain.money import Money
+from gateways.sandbox.answers import Answer, before_work, broken
 from gateways.sandbox.book import Book, Change
 from gateways.sandbox.cards import Cards
 from gateways.sandbox.faults import (
-    AFTER_COMMIT,
     BEFORE_WORK,
     KEY_CHECK_FAILED,
     OF_WEBHOOKS,
@@ -32,8 +32,6 @@ from gateways.sandbox.outcomes import Plan
 from gateways.sandbox.refusal import Refusal
 from gateways.sandbox.schema import now_us, transaction
 from gateways.sandbox.webhooks import Outbox
-
-RETRY_AFTER_SECONDS: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +50,6 @@ class Write:
     def attempt_key(self) -> str:
         """What tells one attempt from the next: its key, or itself when the caller gave none."""
         return self.key or f"keyless_{secrets.token_hex(8)}"
-
-
-@dataclass(slots=True)
-class Answer:
-    """`lost`: the connection breaks instead. `torn`: the body is cut in the middle."""
-
-    status: int
-    body: dict[str, Any]
-    headers: dict[str, str] = field(default_factory=dict)
-    lost: bool = False
-    torn: bool = False
 
 
 @dataclass(slots=True)
@@ -104,7 +91,7 @@ class Desk:
             plan = self._cards.plan_of(token, reference=write.reference, attempt_key=attempt_key)
             by_script = _scripted_strikes(plan)
             if by_script and by_script[0].fault.name in BEFORE_WORK:
-                return Work(_before(by_script[0].fault), by_script, taken=False)
+                return Work(before_work(by_script[0].fault), by_script, taken=False)
             for strike in strikes:
                 if strike.fault.name == "decline":
                     plan = Plan(decline=strike.fault.code)
@@ -152,7 +139,7 @@ class Desk:
                 self._log_faults(strikes, route, reference)
         for strike in strikes:
             if strike.fault.name in BEFORE_WORK:
-                return _before(strike.fault)
+                return before_work(strike.fault)
             await asyncio.sleep(strike.fault.seconds)
         with self._together(asked):
             given = Answer(200, answer())
@@ -172,7 +159,7 @@ class Desk:
         if strikes and strikes[0].fault.name in BEFORE_WORK:
             with transaction(self._db):
                 self._log(write, strikes, strikes[0].fault.name)
-            return _before(strikes[0].fault)
+            return before_work(strikes[0].fault)
         mark = fingerprint(write.path, write.body)
         check, strikes = self._checked(write, mark, strikes)
         with self.keys.at_work(write.key, check):
@@ -180,7 +167,7 @@ class Desk:
                 if strike.fault.name == "slow":
                     await asyncio.sleep(strike.fault.seconds)
             answer, strikes = self._do(write, check, mark, strikes, work)
-        return _broken(answer, strikes)
+        return broken(answer, strikes)
 
     def _checked(self, write: Write, mark: str, strikes: list[Strike]) -> tuple[Check, list[Strike]]:
         """The idempotency check, and the faults with those that had no key to fail on left out."""
@@ -298,35 +285,3 @@ def _by_header(faults: Sequence[Fault]) -> list[Strike]:
 
 def _scripted_strikes(plan: Plan) -> list[Strike]:
     return [Strike(Fault(plan.fault), "script")] if plan.fault else []
-
-
-def _before(fault: Fault) -> Answer:
-    """The answer of a gateway that did nothing."""
-    if fault.name == "drop_before":
-        return Answer(503, {}, lost=True)
-    if fault.name == "rate_limit_429":
-        refusal = Refusal(429, "rate_limited", "Too many requests; nothing was done.")
-        return Answer(429, refusal.body(), {"Retry-After": str(RETRY_AFTER_SECONDS)})
-    if fault.name == "in_flight_409":
-        return Answer(
-            409, Refusal(409, "request_in_flight", "A request with this key is being processed.").body()
-        )
-    return Answer(500, Refusal(500, "server_error", "Something went wrong.").body())
-
-
-def _broken(answer: Answer, strikes: Sequence[Strike]) -> Answer:
-    """What leaves the house after the work is done."""
-    for strike in strikes:
-        name = strike.fault.name
-        if name in BEFORE_WORK or name not in AFTER_COMMIT:
-            continue
-        if name == "drop_after":
-            answer.lost = True
-        elif name == "malformed":
-            answer.torn = True
-        elif name == "error_after":
-            return Answer(500, Refusal(500, "server_error", "Something went wrong.").body())
-        elif "amount" in answer.body:
-            amount = answer.body["amount"]
-            answer.body = {**answer.body, "amount": {**amount, "minor": amount["minor"] + 1}}
-    return answer
