@@ -473,3 +473,21 @@ card_links: Final = Table(
 )
 
 APPEND_ONLY: Final = (ledger.name, history.name)
+
+gateway_circuits: Final = Table(
+    "gateway_circuits",
+    metadata,
+    Column("gateway", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    _instant("opened_at", nullable=True),
+    _instant("retry_at", nullable=True),
+    _words("last_hint"),
+    _instant("updated_at"),
+    _one_of("state", ("closed", "open", "half_open")),
+    CheckConstraint("failures >= 0", name="failures_counted"),
+    CheckConstraint(
+        "(state = 'closed') = (opened_at IS NULL) AND (opened_at IS NULL) = (retry_at IS NULL)",
+        name="open_since_and_until",
+    ),
+)

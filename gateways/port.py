@@ -72,10 +72,14 @@ class Pending(_Outcome):
 
 
 class Unknown(_Outcome):
-    """We cannot tell whether anything happened. `hint` says what was seen; it decides nothing."""
+    """We cannot tell whether anything happened. `hint` says what was seen; it decides nothing.
+
+    `outage`: it looks as if the gateway were down (timeout, broken connection, 5xx). For the circuit only.
+    """
 
     kind: Literal["unknown"] = "unknown"
     hint: str
+    outage: bool = False
 
 
 class Unavailable(_Outcome):

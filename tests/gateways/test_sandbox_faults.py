@@ -78,7 +78,7 @@ async def test_a_tokens_fault_strikes_whoever_uses_it(gateway, remote):
     token = await remote.token("ok", fault="error_before")
     for _ in range(2):
         outcome = await charge(gateway, f"sub_{uuid4().hex}/1/1", token=token)
-        assert outcome == Unknown(hint="http 500 server_error")
+        assert outcome == Unknown(hint="http 500 server_error", outage=True)
 
 
 async def test_a_charge_the_look_up_cannot_see_yet_appears_later(gateway, remote):
@@ -97,7 +97,7 @@ async def test_slower_than_the_client_waits_is_unknown_and_the_charge_lands_afte
     reference = f"sub_{uuid4().hex}/1/1"
     await remote.faults({"fault": "slow:0.3", "times": 1})
     hasty = SandboxGateway(sandbox.base_url, timeout=timedelta(seconds=0.1))
-    assert await charge(hasty, reference) == Unknown(hint="timeout")
+    assert await charge(hasty, reference) == Unknown(hint="timeout", outage=True)
     await hasty.close()
     assert await gateway.lookup(reference) == []
     await remote.faults({"fault": "slow:0.4", "route": "lookup", "times": 1})
