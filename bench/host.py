@@ -26,7 +26,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.billing import BillingActivities
-from activities.contracts.billing import CHARGE, ChargeInput, ChargeResult
+from activities.contracts.billing import CHARGE, ChargeInput, Outcome
 from activities.records import RecordsActivities
 from bench.knobs import KNOBS
 from bench.timelapse import NOTHING, Empty, TimeLapse
@@ -68,7 +68,7 @@ class CountedBilling(BillingActivities):
     tally: Tally
 
     @activity.defn(name=CHARGE)
-    async def charge(self, order: ChargeInput) -> ChargeResult:
+    async def charge(self, order: ChargeInput) -> Outcome:
         result = await super().charge(order)
         self.tally.add()
         return result

@@ -35,6 +35,7 @@ class Begun:
         charge_id: the gateway's id of the charge to be refunded; refunds only.
         payment_state: of the payment, after this call.
         sent_at: when it was first sent, in the subscription's time.
+        needs_verification: there was a doubt on the way to its outcome (charging.md §2.5).
         amount_minor: minor units of `currency`, as first written.
     """
 
@@ -48,6 +49,7 @@ class Begun:
     payment_state: str | None = None
     sent_at: datetime | None = None
     resolved_at: datetime | None = None
+    needs_verification: bool = False
     amount_minor: int | None = None
     currency: str | None = None
 
@@ -60,7 +62,7 @@ class AttemptRow:
     subscription_id: str
     number: int
     attempt: int
-    purpose: Literal["charge", "refund"]
+    purpose: Literal["charge", "refund", "twin"]
     reference: str
     state: AttemptStateName
     payment_method_id: str
@@ -74,11 +76,13 @@ class AttemptRow:
     hint: str
     idempotency_check_failed: bool
     needs_verification: bool
+    returns: str | None
 
 
 _READ: Final[LiteralString] = """
 SELECT key, subscription_id, number, attempt, purpose, reference, state, payment_method_id, amount_minor, currency,
-       sent_at, resolved_at, decline, gateway_code, gateway_id, hint, idempotency_check_failed, needs_verification
+       sent_at, resolved_at, decline, gateway_code, gateway_id, hint, idempotency_check_failed, needs_verification,
+       returns
 FROM attempts WHERE key = %(key)s
 """
 
@@ -86,12 +90,17 @@ _NOTE: Final[LiteralString] = """
 UPDATE attempts SET
     state = %(state)s,
     gateway_id = COALESCE(%(gateway_id)s, gateway_id),
+    needs_verification = needs_verification OR %(doubtful)s OR %(state)s = 'unknown',
     hint = CASE WHEN %(hint)s = '' THEN hint ELSE %(hint)s END
 WHERE key = %(key)s
   AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
   -- A resend that the gateway would not take says nothing about the first request.
   AND (%(state)s <> 'unsent' OR state IN ('sent', 'unsent'))
 RETURNING key
+"""
+
+_VERIFIED: Final[LiteralString] = """
+UPDATE attempts SET needs_verification = false, verified_at = %(at)s WHERE key = %(key)s RETURNING key
 """
 
 _CLAIM_RESEND: Final[LiteralString] = """
@@ -135,16 +144,27 @@ async def attempt_state(db: Database, key: str) -> AttemptStateName | None:
 
 
 async def note_attempt(
-    db: Database, *, key: str, state: OpenStateName, gateway_id: str | None = None, hint: str = ""
+    db: Database,
+    *,
+    key: str,
+    state: OpenStateName,
+    gateway_id: str | None = None,
+    hint: str = "",
+    doubtful: bool = False,
 ) -> bool:
-    """Write down what is known of an attempt that has no outcome yet.
+    """Write down what is known of an attempt that has no outcome yet; a doubt, once there, stays until verified.
 
     Returns:
         False, and nothing changes, when it has an outcome already, or when `unsent` is said of an attempt
         whose first request may have arrived.
     """
-    parameters = {"key": key, "state": state, "gateway_id": gateway_id, "hint": hint}
+    parameters = {"key": key, "state": state, "gateway_id": gateway_id, "hint": hint, "doubtful": doubtful}
     return await db.fetch_one(_NOTE, parameters) is not None
+
+
+async def note_verified(db: Database, *, key: str, at: datetime) -> bool:
+    """The gateway's book was looked at once more and holds nothing open under this reference."""
+    return await db.fetch_one(_VERIFIED, {"key": key, "at": at}) is not None
 
 
 async def claim_resend(db: Database, *, key: str, turn: int) -> bool:

@@ -20,6 +20,7 @@ from db.attempt_rows import (
     attempt_state,
     claim_resend,
     note_attempt,
+    note_verified,
     read_attempt,
     unchanged,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "decline_attempt",
     "decline_refund",
     "note_attempt",
+    "note_verified",
     "read_attempt",
     "settle_attempt",
     "settle_refund",
@@ -53,7 +55,7 @@ WITH attempt AS (
     UPDATE attempts SET
         state = 'settled', resolved_at = %(at)s, gateway_id = %(gateway_id)s,
         idempotency_check_failed = %(check_failed)s,
-        needs_verification = %(check_failed)s OR state IN ('unknown', 'attention')
+        needs_verification = needs_verification OR %(doubtful)s OR %(check_failed)s
     WHERE key = %(key)s AND purpose = 'charge' AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
     RETURNING key, subscription_id, number, attempt, amount_minor, currency
 ), payment AS (
@@ -98,7 +100,8 @@ SELECT 1 AS changed FROM attempt
 _DECLINE: Final[LiteralString] = """
 WITH attempt AS (
     UPDATE attempts SET state = 'declined', resolved_at = %(at)s, decline = %(decline)s,
-        gateway_code = %(gateway_code)s, gateway_id = COALESCE(%(gateway_id)s, gateway_id)
+        gateway_code = %(gateway_code)s, gateway_id = COALESCE(%(gateway_id)s, gateway_id),
+        needs_verification = needs_verification OR %(doubtful)s
     WHERE key = %(key)s AND purpose = 'charge' AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
     RETURNING subscription_id, number, attempt, amount_minor, currency,
         jsonb_strip_nulls(jsonb_build_object('attempt', attempt, 'outcome', 'failed', 'decline', decline,
@@ -131,6 +134,7 @@ async def settle_attempt(
     row: Mapping[str, Any],
     moves: Sequence[Transition],
     idempotency_check_failed: bool = False,
+    doubtful: bool = False,
 ) -> bool:
     """The money moved: attempt, payment, ledger, history, outbox and the subscription's row, all at once.
 
@@ -142,6 +146,7 @@ async def settle_attempt(
         row: the changed columns of `domain.projection.Row`, as JSON values.
         moves: the changes of status that success brings.
         idempotency_check_failed: the gateway could not check the key; marks the attempt for verification.
+        doubtful: an answer on the way was ambiguous; marks it too.
 
     Returns:
         False, and nothing changes, when it is settled already.
@@ -155,6 +160,7 @@ async def settle_attempt(
         "gateway_id": gateway_id,
         "at": at,
         "check_failed": idempotency_check_failed,
+        "doubtful": doubtful,
         "row": row_json(row),
         "moves": moves_json(moves),
     }
@@ -170,6 +176,7 @@ async def decline_attempt(
     at: datetime,
     gateway_code: str = "",
     gateway_id: str | None = None,
+    doubtful: bool = False,
 ) -> bool:
     """A definite no. The payment stays `collecting`; what follows from it is recorded by `subscriptions.record`.
 
@@ -185,6 +192,7 @@ async def decline_attempt(
         "at": at,
         "gateway_code": gateway_code or None,
         "gateway_id": gateway_id,
+        "doubtful": doubtful,
     }
     changed = await db.fetch_one(_DECLINE, parameters)
     return changed is not None or await unchanged(db, key, wanted="declined")

@@ -26,7 +26,8 @@ WITH who AS (
     WHERE s.id = %(subscription_id)s
     FOR SHARE OF c, m
 ), earlier AS (
-    SELECT a.state, a.decline, a.gateway_id, a.sent_at, a.resolved_at, a.amount_minor, a.currency, m.token
+    SELECT a.state, a.decline, a.gateway_id, a.sent_at, a.resolved_at, a.needs_verification,
+           a.amount_minor, a.currency, m.token
     FROM attempts a JOIN payment_methods m ON m.id = a.payment_method_id
     WHERE a.key = %(key)s
 ), revived AS (
@@ -70,6 +71,7 @@ _OF_EARLIER: Final = (
     "payment_state",
     "sent_at",
     "resolved_at",
+    "needs_verification",
     "amount_minor",
     "currency",
 )

@@ -30,7 +30,7 @@ WITH charge AS (
 ), issued AS (
     INSERT INTO attempts (key, subscription_id, number, attempt, purpose, reference, state, payment_method_id,
                           amount_minor, currency, sent_at, returns)
-    SELECT %(key)s, %(subscription_id)s, %(number)s, 1, 'refund', %(reference)s, 'sent', payment_method_id,
+    SELECT %(key)s, %(subscription_id)s, %(number)s, %(attempt)s, 'refund', %(reference)s, 'sent', payment_method_id,
            amount_minor, currency, %(at)s, gateway_id
     FROM charge WHERE NOT EXISTS (SELECT FROM earlier)
     ON CONFLICT DO NOTHING
@@ -53,7 +53,7 @@ WITH attempt AS (
     UPDATE attempts SET
         state = 'settled', resolved_at = %(at)s, gateway_id = %(gateway_id)s,
         idempotency_check_failed = %(check_failed)s,
-        needs_verification = %(check_failed)s OR state IN ('unknown', 'attention')
+        needs_verification = needs_verification OR %(check_failed)s
     WHERE key = %(key)s AND purpose = 'refund' AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
     RETURNING key, subscription_id, number, amount_minor, currency,
         jsonb_strip_nulls(jsonb_build_object('outcome', 'succeeded', 'gateway_id', gateway_id, 'amount_minor',
@@ -90,7 +90,8 @@ _DECLINE: Final[LiteralString] = """
 WITH attempt AS (
     UPDATE attempts SET state = 'declined', resolved_at = %(at)s, decline = %(decline)s,
         gateway_code = %(gateway_code)s, gateway_id = COALESCE(%(gateway_id)s, gateway_id)
-    WHERE key = %(key)s AND purpose = 'refund' AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
+    WHERE key = %(key)s AND purpose IN ('refund', 'twin')
+      AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
     RETURNING subscription_id, number,
         jsonb_strip_nulls(jsonb_build_object('outcome', 'failed', 'decline', decline, 'gateway_code', gateway_code,
             'amount_minor', amount_minor, 'currency', currency)) AS facts
@@ -114,6 +115,7 @@ async def begin_refund(
     subscription_id: str,
     number: int,
     at: datetime,
+    attempt: int = 1,
     resend_unsent: bool = False,
 ) -> Begun:
     """Write a refund down before the gateway is called; `charge_id` and the amount come from the settled charge.
@@ -129,6 +131,7 @@ async def begin_refund(
         "reference": reference,
         "subscription_id": subscription_id,
         "number": number,
+        "attempt": attempt,
         "at": at,
         "resend_unsent": resend_unsent,
     }

@@ -208,7 +208,7 @@ subscriptions: Final = Table(
         name="fk_subscriptions_payment_method_of_customer",
     ),
     _one_of("status", [status.value for status in Status]),
-    _one_of("next_kind", [kind.value for kind in StepKind]),
+    _one_of("next_kind", [kind.value for kind in StepKind if kind is not StepKind.VERIFY]),
     _currency(),
     CheckConstraint("(next_kind IS NULL) = (next_at IS NULL)", name="next_step_whole"),
     CheckConstraint("charges >= 0 AND charged_minor >= 0", name="charged_not_negative"),

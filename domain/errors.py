@@ -49,6 +49,9 @@ class ErrorCode(StrEnum):
     LINK_NOT_USABLE = "link_not_usable"
     REQUEST_ID_CONFLICT = "request_id_conflict"
     INVALID_CURSOR = "invalid_cursor"
+    NOTHING_TO_SETTLE = "nothing_to_settle"
+    GATEWAY_DISAGREES = "gateway_disagrees"
+    INCIDENT_NOT_FOUND = "incident_not_found"
     # the machine room
     LIVE_ATTEMPT_EXISTS = "live_attempt_exists"
     GATEWAY_UNAVAILABLE = "gateway_unavailable"

@@ -49,8 +49,16 @@ def charge_reference(object_id: str, payment_number: int, attempt_number: int) -
     return f"{object_id}/{payment_number}/{attempt_number}"
 
 
-def refund_reference(object_id: str, payment_number: int) -> str:
-    return f"{object_id}/{payment_number}/refund"
+def refund_reference(
+    object_id: str, payment_number: int, *, twin: str | None = None, attempt: int = 1
+) -> str:
+    """What a refund is looked up by: of the payment's own charge, or of a second one (its gateway id is `twin`).
+
+    `attempt` rises only when a person answers a definite refusal with "again".
+    """
+    what = "refund" if twin is None else f"twin/{twin}"
+    again = "" if attempt == 1 else f"/{attempt}"
+    return f"{object_id}/{payment_number}/{what}{again}"
 
 
 def idempotency_key(purpose: str, reference: str) -> str:

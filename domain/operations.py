@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money, require_positive
+from domain.refunds import RefundDue
 from domain.subscription import State, Status, Transition, move, next_due_after
+from domain.unresolved import InFlight
 
 CARD_CHANGE_ALLOWED: Final = frozenset({Status.UNCONFIRMED, Status.UNPAID, Status.CURRENT, Status.SUSPENDED})
 
@@ -118,3 +120,49 @@ def _require_status(state: State, done: str, *allowed: Status) -> None:
 
 def _invalid_status(state: State, message: str, **facts: Any) -> TeikiError:
     return TeikiError(ErrorCode.INVALID_STATUS, message, status=state.status.value, **facts)
+
+
+PAYMENT_ITSELF: Final = "payment"
+"""Names the refund of the payment's own charge, where a second charge is named by its gateway id."""
+
+
+def waiting_for_a_person(state: State, number: int, returns: str | None) -> RefundDue | None:
+    """What a person is to settle: the refund meant; None: the charge in flight.
+
+    Args:
+        state: left as it is.
+        number: the payment's.
+        returns: `PAYMENT_ITSELF` or the gateway id of a second charge for its return; None: the charge.
+
+    Raises:
+        TeikiError: `nothing_to_settle` when it does not wait for a person.
+    """
+    if returns is None:
+        if (
+            state.in_flight is not None
+            and state.in_flight.state == "attention"
+            and state.open is not None
+            and state.open.number == number
+        ):
+            return None
+    else:
+        twin = None if returns == PAYMENT_ITSELF else returns
+        for refund in state.refunds:
+            if refund.number == number and refund.returns == twin and refund.flight.state == "attention":
+                return refund
+    raise TeikiError(
+        ErrorCode.NOTHING_TO_SETTLE,
+        "Nothing of this payment waits for a person; while the gateway is still asked, wait.",
+        number=number,
+    )
+
+
+def refund_judged(state: State, refund: RefundDue, now: datetime, *, again: bool) -> None:
+    """A person settled it: it is closed, or asked for again under a new attempt, which has a key of its own."""
+    state.refunds.remove(refund)
+    if again:
+        state.refunds.append(
+            refund.model_copy(
+                update={"attempt": refund.attempt + 1, "flight": InFlight.unsent(now), "sent_at": now}
+            )
+        )

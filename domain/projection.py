@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from domain.subscription import State, Status, StepKind, next_step
+from domain.subscription import State, Status, StepKind, next_shown
 
 
 class Row(BaseModel):
@@ -51,7 +51,7 @@ def next_payment_at(next_kind: str | None, next_at: datetime | None) -> datetime
 
 
 def row_of(state: State) -> Row:
-    step = next_step(state)
+    step = next_shown(state)
     return Row(
         status=state.status,
         reason=state.reason,

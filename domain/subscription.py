@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.declines import DeclineCategory
+from domain.refunds import RefundDue
 from domain.terms import Terms
+from domain.unresolved import InFlight, Verification
 
 CATCH_UP_SPACING: Final = timedelta(minutes=20)
 """Between two payments that are both overdue: the seed's "every 20 minutes"."""
@@ -83,43 +85,6 @@ class OpenPayment(BaseModel):
     attempts: int = 0
 
 
-class InFlight(BaseModel):
-    """An attempt whose outcome is not known yet: a value to be resolved, never a failure.
-
-    Attributes:
-        state: `unsent` (surely nothing happened, send later), `unknown` (ask; after the horizon send again
-            under the same key), `pending` (the gateway works on it), `attention` (a person must settle it).
-        sent_at: first time this key was sent; its lifetime counts from here.
-        resent_at: last time it was sent; the in-flight horizon counts from here.
-    """
-
-    state: Literal["unsent", "unknown", "pending", "attention"]
-    sent_at: datetime
-    resent_at: datetime
-    next_at: datetime
-    asks: int = 0
-    counted: bool = True
-    horizon_s: int = 600
-    key_ttl_s: int = 82_800
-
-
-class RefundDue(BaseModel):
-    """Money that arrived after the end and goes back by itself.
-
-    Attributes:
-        sent_at: when it was first asked for.
-        resent_at: when the request last went out; None: it never left.
-    """
-
-    number: int
-    amount_minor: int
-    sent_at: datetime
-    next_at: datetime
-    resent_at: datetime | None = None
-    asks: int = 0
-    horizon_s: int = 600
-
-
 class State(BaseModel):
     """Everything a subscription remembers.
 
@@ -137,16 +102,43 @@ class State(BaseModel):
     paced_until: datetime | None = None
     open: OpenPayment | None = None
     in_flight: InFlight | None = None
-    refund: RefundDue | None = None
+    refunds: list[RefundDue] = Field(default_factory=list)
+    verifications: list[Verification] = Field(default_factory=list)
     charges: int = 0
     charged_minor: int = 0
     amount_minor: int
     next_amount_minor: int | None = None
     cancel_at: datetime | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written_with_one_refund(cls, given: Any) -> Any:
+        """A run that began on older code had at most one refund."""
+        if isinstance(given, dict) and given.get("refund"):
+            return {**given, "refunds": [given["refund"]]}
+        return given
+
     @property
     def is_final(self) -> bool:
         return self.status in FINAL
+
+    @property
+    def wants_charges(self) -> bool:
+        """Whether money may be asked for; what is in flight is resolved in any case."""
+        return not self.is_final and self.status is not Status.SUSPENDED
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Nothing is under way at the gateway, and nothing is owed to the customer."""
+        return self.in_flight is None and not self.refunds and not self.verifications
+
+    @property
+    def next_refund(self) -> RefundDue | None:
+        return min(self.refunds, key=lambda refund: refund.flight.next_at, default=None)
+
+    @property
+    def next_verification(self) -> Verification | None:
+        return min(self.verifications, key=lambda verification: verification.next_at, default=None)
 
     @property
     def has_more_charges(self) -> bool:
@@ -182,6 +174,7 @@ class StepKind(StrEnum):
     CANCEL = "cancel"
     REFUND = "refund"
     ATTENTION = "attention"
+    VERIFY = "verify"
 
 
 class Step(NamedTuple):
@@ -193,20 +186,36 @@ class Step(NamedTuple):
 
 def next_step(state: State) -> Step | None:
     """The next thing this subscription does by itself. None: it waits for a person, or it has ended."""
+    steps = _next_steps(state)
+    if (verification := state.next_verification) is not None:
+        steps.append(Step(StepKind.VERIFY, verification.next_at))
+    return _earliest(steps)
+
+
+def next_shown(state: State) -> Step | None:
+    """The next thing that concerns people: a look-up that will most likely find nothing is not shown."""
+    return _earliest(_next_steps(state))
+
+
+def _earliest(steps: list[Step]) -> Step | None:
+    # min is stable and the cancellation is listed first: at the very instant of a due date it wins, uncharged.
+    return min(steps, key=lambda step: step.at, default=None)
+
+
+def _next_steps(state: State) -> list[Step]:
     steps: list[Step] = []
     if state.cancel_at is not None and not state.is_final:
         steps.append(Step(StepKind.CANCEL, state.cancel_at))
     if state.in_flight is not None:
         kind = StepKind.ATTENTION if state.in_flight.state == "attention" else StepKind.ASK
         steps.append(Step(kind, state.in_flight.next_at))
-    elif state.refund is not None:
-        steps.append(Step(StepKind.REFUND, state.refund.next_at))
-    elif not state.is_final and state.status is not Status.SUSPENDED:
+    elif state.wants_charges:
         charge = _next_charge(state)
         if charge is not None:
             steps.append(charge)
-    # min is stable and the cancellation is listed first: at the very instant of a due date it wins, uncharged.
-    return min(steps, key=lambda step: step.at, default=None)
+    if (refund := state.next_refund) is not None:
+        steps.append(Step(StepKind.REFUND, refund.flight.next_at))
+    return steps
 
 
 def _next_charge(state: State) -> Step | None:
@@ -259,8 +268,13 @@ def settled(state: State, now: datetime) -> list[Transition]:
     state.paced_until = now + CATCH_UP_SPACING if state.is_behind(now) else None
     if state.is_final:
         # It ended while the outcome was unknown; a late success revives nothing, the money goes back.
-        state.refund = RefundDue(
-            number=payment.number, amount_minor=payment.amount_minor, sent_at=now, next_at=now
+        state.refunds.append(
+            RefundDue(
+                number=payment.number,
+                amount_minor=payment.amount_minor,
+                sent_at=now,
+                flight=InFlight.unsent(now),
+            )
         )
         return []
     if state.status is Status.SUSPENDED:
@@ -276,6 +290,28 @@ def settled(state: State, now: datetime) -> list[Transition]:
             transitions.append(move(state, Status.CURRENT, "caught_up"))
         transitions.append(complete(state))
     return transitions
+
+
+def verify_later(state: State, number: int, attempt: int, now: datetime, *, in_s: int) -> None:
+    """An attempt got its outcome after a doubt: look at the gateway's book once more, one horizon later."""
+    state.verifications.append(
+        Verification(number=number, attempt=attempt, next_at=now + timedelta(seconds=in_s))
+    )
+
+
+def twin_found(state: State, number: int, gateway_id: str, amount_minor: int, now: datetime) -> None:
+    """The gateway made a second charge for one payment: it goes back, whatever the subscription's status."""
+    if any(refund.returns == gateway_id for refund in state.refunds):
+        return
+    state.refunds.append(
+        RefundDue(
+            number=number,
+            amount_minor=amount_minor,
+            sent_at=now,
+            flight=InFlight.unsent(now),
+            returns=gateway_id,
+        )
+    )
 
 
 def declined(state: State, category: DeclineCategory, now: datetime) -> list[Transition]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from typing import Any
 
 from temporalio import workflow
 
@@ -50,8 +51,9 @@ class Memory:
         payment: int | None = None,
         decline: str | None = None,
         actor: str = SYSTEM,
+        **operation: Any,
     ) -> None:
-        """Write down what the subscription did by itself."""
+        """Write down what happened: what the subscription did by itself, or a person's word on it (`operation`)."""
         after = row_of(self._current)
         await workflow.execute_activity_method(
             RecordsContract.record,
@@ -64,6 +66,7 @@ class Memory:
                 payment=payment,
                 decline=decline,
                 event_key=self._event_key(),
+                **operation,
             ),
             summary=f"payment {payment}: {decline}" if decline else "write down",
             **RECORD,

@@ -10,7 +10,7 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from domain.free_text import require_free_text
 from domain.money import Money
@@ -90,6 +90,32 @@ class OpenCardLink(Command):
 
     token_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     expires_at: datetime
+
+
+class SettleAttention(Command):
+    """A person's word on an attempt in `attention`.
+
+    Attributes:
+        number: the payment's.
+        returns: the second charge whose return it is; `payment` for the payment's own refund; None for its charge.
+        moved: it was charged (or returned); else it was not and never will be.
+        gateway_id: where the gateway shows it; needed with `moved`, and checked there.
+        again: a refund that was refused is asked for again, under a new key.
+    """
+
+    number: int
+    returns: str | None = None
+    moved: bool = False
+    gateway_id: str | None = None
+    again: bool = False
+
+    @model_validator(mode="after")
+    def _whole(self) -> SettleAttention:
+        if self.moved and not self.gateway_id:
+            raise ValueError("Say where the gateway shows it (gateway_id).")
+        if self.again and (self.moved or self.returns is None):
+            raise ValueError("Only a refund that did not happen can be asked for again.")
+        return self
 
 
 class Create(Command):

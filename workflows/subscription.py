@@ -14,24 +14,23 @@ from datetime import timedelta
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contracts.billing import BillingContract, ChargeInput, ChargeResult, RefundInput
     from activities.contracts.records import OpenInput, RecordsContract
     from domain import operations
-    from domain.declines import category_of
     from domain.errors import TeikiError
-    from domain.projection import changes, row_of, view_of
-    from domain.subscription import State, Step, StepKind, attempted, declined, next_step, settled
+    from domain.projection import row_of, view_of
+    from domain.subscription import State, Step, StepKind, next_step
     from domain.terms import agree
-    from domain.unresolved import Mode, question_mode, refund_mode, refund_unresolved, unresolved
+    from domain.unresolved import Mode
     from workflows import messages
     from workflows.memory import SYSTEM
-    from workflows.options import MONEY, RECORD
+    from workflows.options import RECORD
+    from workflows.subscription_money import SubscriptionMoney
     from workflows.subscription_operations import SubscriptionOperations
     from workflows.visibility import details, timer_summary
 
 
 @workflow.defn(name="Subscription")
-class Subscription(SubscriptionOperations):
+class Subscription(SubscriptionOperations, SubscriptionMoney):
     """One subscription. Workflow id `subscription/<id>`."""
 
     @workflow.init
@@ -95,9 +94,11 @@ class Subscription(SubscriptionOperations):
         if step.kind in (StepKind.PAYMENT, StepKind.RETRY):
             await self._charge(Mode.SEND)
         elif step.kind in (StepKind.ASK, StepKind.ATTENTION):
-            await self._charge(question_mode(self._current, self._now()))
+            await self._ask()
         elif step.kind is StepKind.REFUND:
             await self._refund()
+        elif step.kind is StepKind.VERIFY:
+            await self._verify()
         else:
             await self._cancel("period_ended")
 
@@ -148,87 +149,7 @@ class Subscription(SubscriptionOperations):
         self._opened = messages.Opened(**result.model_dump(), subscription=view)
         return result.outcome == "opened"
 
-    # ------------------------------------------------------------------ money
-
-    async def _charge(self, mode: Mode) -> None:
-        """Bring the attempt forward: send it, ask about it, send it again, or give it up."""
-        state, now = self._current, self._now()
-        if state.in_flight is None:
-            attempted(state, now)
-        payment, flight = state.open, state.in_flight
-        assert payment is not None
-        assert flight is not None
-        paid = state.model_copy(deep=True)
-        moves = settled(paid, now)
-        result = await workflow.execute_activity_method(
-            BillingContract.charge,
-            ChargeInput(
-                subscription_id=state.id,
-                number=payment.number,
-                attempt=payment.attempts + 1,
-                due_at=payment.due_at,
-                at=flight.sent_at if mode is not Mode.SEND else now,
-                amount_minor=payment.amount_minor,
-                currency=state.terms.currency,
-                row=changes(self._row, row_of(paid)),
-                **({"moves": moves} if moves else {}),
-                **({} if mode is Mode.SEND else {"mode": mode, "turn": flight.asks, "learned_at": now}),
-            ),
-            activity_id=f"charge-{payment.number}-{payment.attempts + 1}-{flight.asks}",
-            summary=f"payment {payment.number}, attempt {payment.attempts + 1}",
-            **MONEY,
-        )
-        if result.outcome == "settled":
-            self._state, self._written = paid, row_of(paid)
-            self._cycles += 1
-            self._show_status(moves)
-        else:
-            await self._not_settled(result)
-
-    async def _not_settled(self, result: ChargeResult) -> None:
-        state, now = self._current, self._now()
-        payment = state.open
-        assert payment is not None
-        if result.outcome == "declined":
-            assert result.decline is not None
-            moves = declined(state, category_of(result.decline), now)
-            await self._record(moves=moves, payment=payment.number, decline=result.decline.value)
-            return
-        assert result.outcome != "settled"
-        unresolved(
-            state,
-            result.outcome,
-            now,
-            horizon_s=result.horizon_s,
-            key_ttl_s=result.key_ttl_s,
-            resent=result.resent,
-        )
-        # People must see that the outcome is open, and when it is asked for again.
-        await self._record(payment=payment.number)
-
-    async def _refund(self) -> None:
-        """Money that arrived after the end goes back, under one key for ever."""
-        state = self._current
-        refund = state.refund
-        assert refund is not None
-        result = await workflow.execute_activity_method(
-            BillingContract.refund,
-            RefundInput(
-                subscription_id=state.id,
-                number=refund.number,
-                at=refund.sent_at,
-                reason="settled_after_the_end",
-                mode=refund_mode(state, self._now()),
-                turn=refund.asks,
-            ),
-            summary=f"return payment {refund.number}",
-            **MONEY,
-        )
-        if result.outcome == "settled":
-            state.refund = None
-        else:
-            refund_unresolved(state, self._now(), resent=result.resent, horizon_s=result.horizon_s)
-        await self._record(payment=refund.number)
+    # ------------------------------------------------------------------ the end, and the cut
 
     async def _cancel(self, reason: str, *, actor: str = SYSTEM) -> None:
         """End it without an operation: its scheduled date has come, or the engine was told to stop it."""
@@ -237,11 +158,9 @@ class Subscription(SubscriptionOperations):
             moves = operations.cancel_now(self._current, self._now(), reason=reason)
             await self._record(moves=moves, actor=actor)
 
-    # ------------------------------------------------------------------ the end, and the cut
-
     def _is_over(self) -> bool:
         state = self._current
-        return state.is_final and state.in_flight is None and state.refund is None
+        return state.is_final and state.is_at_rest
 
     def _history_is_long(self) -> bool:
         at_a_boundary = self._current.open is None and self._current.in_flight is None

@@ -18,6 +18,21 @@ from domain.unresolved import Mode
 
 CHARGE = "billing.charge"
 REFUND = "billing.refund"
+VERIFY = "billing.verify"
+
+
+class Verdict(BaseModel):
+    """A person's word on an attempt that nobody else could settle.
+
+    Attributes:
+        moved: the money moved (charged, or returned); else it did not and never will.
+        gateway_id: where the gateway shows it; needed with `moved`, and checked there.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    moved: bool
+    gateway_id: str | None = None
 
 
 class ChargeInput(BaseModel):
@@ -30,6 +45,7 @@ class ChargeInput(BaseModel):
         moves: the changes of status that success brings.
         learned_at: the instant of this question, when it is not the sending itself: what history dates by.
         turn: which question about this attempt this is; a re-send is claimed under it, once.
+        verdict: a person settles it; the gateway is asked first and knows better.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -46,29 +62,44 @@ class ChargeInput(BaseModel):
     turn: int = 0
     learned_at: datetime | None = None
     moves: list[Transition] = Field(default_factory=list)
+    verdict: Verdict | None = None
 
 
-class ChargeResult(BaseModel):
-    """What became of the attempt. Unknown is a value here, so that no retry machinery can hide it.
+class Outcome(BaseModel):
+    """What became of an attempt. Unknown is a value here, so that no retry machinery can hide it.
 
     Attributes:
+        outcome: `attention` waits for a person; the others as the gateway's port names them.
         decline: why, when declined.
         horizon_s: seconds a missed request may still take effect; with `unknown`.
         key_ttl_s: seconds the gateway remembers a key; with `unknown`.
         resent: the request may have gone out until just now, so the horizon counts from now.
+        retry_after_s: seconds for which the gateway asked to be left alone; with `unsent`.
+        verify_in_s: there was a doubt on the way: look at the gateway's book once more after so many seconds.
+        hint: what was seen, for people.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    outcome: Literal["settled", "declined", "pending", "unknown", "unsent"]
+    outcome: Literal["settled", "declined", "pending", "unknown", "unsent", "attention"]
     decline: DeclineCode | None = None
     horizon_s: int | None = None
     key_ttl_s: int | None = None
     resent: bool = False
+    retry_after_s: int | None = None
+    verify_in_s: int | None = None
+    hint: str = ""
 
 
 class RefundInput(BaseModel):
-    """Give a settled payment back, whole. `at`: when it was first asked for; `mode`, `turn` as for a charge."""
+    """Give money back, whole: a settled payment, or a second charge for it.
+
+    Attributes:
+        at: when it was first asked for.
+        returns: the gateway's id of a second charge; None: the payment's own charge.
+        attempt: rises only when a person answered a refusal with "again".
+        mode, turn, verdict: as for a charge.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -78,27 +109,54 @@ class RefundInput(BaseModel):
     reason: str
     mode: Mode = Mode.SEND
     turn: int = 0
+    returns: str | None = None
+    attempt: int = 1
+    verdict: Verdict | None = None
 
 
-class RefundResult(BaseModel):
-    """What became of the refund; `declined` waits for a person."""
+class VerifyInput(BaseModel):
+    """Look once more at what the gateway holds under the reference of an attempt. `at`: the instant of the look."""
 
     model_config = ConfigDict(frozen=True)
 
-    outcome: Literal["settled", "declined", "pending", "unknown", "unsent"]
-    horizon_s: int | None = None
-    resent: bool = False
+    subscription_id: str
+    number: int
+    attempt: int
+    at: datetime
+
+
+class Twin(BaseModel):
+    """A charge at the gateway that our books do not need: it goes back. `amount_minor`: in the payment's currency."""
+
+    model_config = ConfigDict(frozen=True)
+
+    gateway_id: str
+    amount_minor: int
+
+
+class VerifyResult(BaseModel):
+    """`is_clear`: nothing is open any more; `twins`: booked and to be returned, also when found before."""
+
+    model_config = ConfigDict(frozen=True)
+
+    is_clear: bool
+    twins: list[Twin] = Field(default_factory=list)
 
 
 class BillingContract:
     """Activities that talk to the payment company. Each can run twice."""
 
     @activity.defn(name=CHARGE)
-    async def charge(self, order: ChargeInput) -> ChargeResult:
+    async def charge(self, order: ChargeInput) -> Outcome:
         """Bring one attempt forward (spec: charging.md §2)."""
         raise NotImplementedError
 
     @activity.defn(name=REFUND)
-    async def refund(self, order: RefundInput) -> RefundResult:
+    async def refund(self, order: RefundInput) -> Outcome:
         """Return one settled payment under one key for ever."""
+        raise NotImplementedError
+
+    @activity.defn(name=VERIFY)
+    async def verify(self, order: VerifyInput) -> VerifyResult:
+        """List the attempt's reference at the gateway; book a second charge and open an incident."""
         raise NotImplementedError

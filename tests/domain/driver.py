@@ -34,7 +34,7 @@ from domain.subscription import (
     settled,
 )
 from domain.terms import ResumePolicy, SubscriptionSpec, Terms, agree
-from domain.unresolved import Mode, question_mode, refund_unresolved, unresolved
+from domain.unresolved import Mode, question_mode, unresolved
 
 HORIZON_S = 600
 KEY_TTL_S = 82_800
@@ -176,7 +176,10 @@ class Story:
     def _ask(self) -> None:
         payment = self.state.open
         assert payment is not None
-        mode = question_mode(self.state, self.now)
+        assert self.state.in_flight is not None
+        mode = question_mode(
+            self.state.in_flight, self.now, wanted=self.state.wants_charges, ended=self.state.is_final
+        )
         answer = {
             Mode.ASK: lambda: self.gateway.ask(self._key(), self.now),
             Mode.GIVE_UP: lambda: self.gateway.give_up(self._key(), self.now),
@@ -198,17 +201,25 @@ class Story:
             self._note(declined(self.state, category_of(answer.decline), self.now))
         else:
             kind: Any = answer.kind
-            unresolved(self.state, kind, self.now, horizon_s=HORIZON_S, key_ttl_s=KEY_TTL_S, resent=resent)
+            assert self.state.in_flight is not None
+            unresolved(
+                self.state.in_flight,
+                kind,
+                self.now,
+                horizon_s=HORIZON_S,
+                key_ttl_s=KEY_TTL_S,
+                resent=resent,
+            )
 
     def _refund(self) -> None:
-        refund = self.state.refund
+        refund = self.state.next_refund
         assert refund is not None
         if self.gateway.script and self.gateway.script[0] == "unsent":
             self.gateway.script.popleft()
             self._line(f"refund {refund.number} unsent")
-            refund_unresolved(self.state, self.now, resent=False, horizon_s=None)
+            unresolved(refund.flight, "unsent", self.now)
             return
-        self.state.refund = None
+        self.state.refunds.remove(refund)
         self.refunds.append((refund.number, refund.amount_minor))
         self._line(f"refund {refund.number} {refund.amount_minor}")
 

@@ -168,7 +168,7 @@ def test_a_gateway_that_is_down_later_does_not_undo_what_was_sent():
     assert flight is not None
     assert life.lines[-1] == "2023-06-01 07:10 resend 2.1 1000 unsent"
     assert (flight.state, flight.sent_at) == ("unknown", life.attempts[-1][1])
-    assert question_mode(life.state, life.now) is Mode.RESEND
+    assert question_mode(life.state.in_flight, life.now) is Mode.RESEND
 
 
 # -- pending
@@ -203,10 +203,10 @@ def test_a_pending_payment_given_up_is_retried_by_the_policy():
 @pytest.mark.parametrize("kind", ["unknown", "unsent"])
 def test_a_pending_payment_whose_question_fails_is_still_pending_and_never_sent_again(kind):
     life = june("pending").until("2023-06-01T07:05")
-    unresolved(life.state, kind, life.now, horizon_s=HORIZON_S, key_ttl_s=KEY_TTL_S)
+    unresolved(life.state.in_flight, kind, life.now, horizon_s=HORIZON_S, key_ttl_s=KEY_TTL_S)
     for hours in (1, 2, 20):
-        assert question_mode(life.state, life.now + timedelta(hours=hours)) is Mode.ASK
-    assert question_mode(life.state, life.attempts[-1][1] + PENDING_LIFE) is Mode.GIVE_UP
+        assert question_mode(life.state.in_flight, life.now + timedelta(hours=hours)) is Mode.ASK
+    assert question_mode(life.state.in_flight, life.attempts[-1][1] + PENDING_LIFE) is Mode.GIVE_UP
 
 
 def test_a_pending_payment_of_a_suspended_one_is_awaited():
@@ -216,5 +216,5 @@ def test_a_pending_payment_of_a_suspended_one_is_awaited():
 
 def test_an_unknown_that_becomes_pending_is_never_sent_again():
     life = june("lost").until("2023-06-01T07:00:20")
-    unresolved(life.state, "pending", life.now)
-    assert question_mode(life.state, life.now + timedelta(hours=3)) is Mode.ASK
+    unresolved(life.state.in_flight, "pending", life.now)
+    assert question_mode(life.state.in_flight, life.now + timedelta(hours=3)) is Mode.ASK

@@ -23,7 +23,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities.contracts.billing import ChargeResult
+from activities.contracts.billing import Outcome
 from activities.contracts.records import (
     ADD_PAYMENT_METHOD,
     PUT_CUSTOMER,
@@ -47,12 +47,12 @@ from workflows.subscription import Subscription
 
 HISTORIES: Final = Path(__file__).parent / "histories"
 
-DECLINED = ChargeResult(outcome="declined", decline=DeclineCode.INSUFFICIENT_FUNDS)
-LOST = ChargeResult(outcome="declined", decline=DeclineCode.LOST_CARD)
-UNKNOWN = ChargeResult(outcome="unknown", horizon_s=600, key_ttl_s=82_800, resent=True)
-PENDING = ChargeResult(outcome="pending")
-UNSENT = ChargeResult(outcome="unsent")
-EXPIRED = ChargeResult(outcome="declined", decline=DeclineCode.PENDING_EXPIRED)
+DECLINED = Outcome(outcome="declined", decline=DeclineCode.INSUFFICIENT_FUNDS)
+LOST = Outcome(outcome="declined", decline=DeclineCode.LOST_CARD)
+UNKNOWN = Outcome(outcome="unknown", horizon_s=600, key_ttl_s=82_800, resent=True)
+PENDING = Outcome(outcome="pending")
+UNSENT = Outcome(outcome="unsent")
+EXPIRED = Outcome(outcome="declined", decline=DeclineCode.PENDING_EXPIRED)
 
 
 class Records(FakeRecords):
@@ -86,7 +86,7 @@ async def a_year(stage: Stage) -> None:
 
 async def retries_then_catch_up(stage: Stage) -> None:
     """Exhausted, suspended, resumed with catch-up 20 minutes apart, then on the cycle again."""
-    stage.billing.script = [ChargeResult(outcome="settled"), *[DECLINED] * 4]
+    stage.billing.script = [Outcome(outcome="settled"), *[DECLINED] * 4]
     await stage.open()
     await stage.until("2023-10-02T10:00:00+09:00")
     await stage.do(Subscription.resume, messages.Resume(policy=ResumePolicy.CATCH_UP, **by("r-1")))
@@ -155,7 +155,7 @@ async def canceled_while_unknown(stage: Stage) -> None:
 
 async def card_changed(stage: Stage) -> None:
     """A useless card, a link, a new card, a resume; another amount, and one for once only."""
-    stage.billing.script = [ChargeResult(outcome="settled"), LOST]
+    stage.billing.script = [Outcome(outcome="settled"), LOST]
     await stage.open()
     await stage.until("2023-09-03T12:00:00+09:00")
     link = messages.OpenCardLink(token_hash="0" * 64, expires_at=START.replace(month=12), **by("l-1"))

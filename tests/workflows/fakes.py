@@ -14,9 +14,8 @@ from activities.contracts.billing import (
     REFUND,
     BillingContract,
     ChargeInput,
-    ChargeResult,
+    Outcome,
     RefundInput,
-    RefundResult,
 )
 from activities.contracts.records import (
     OPEN,
@@ -33,22 +32,22 @@ from activities.contracts.records import (
 class FakeBilling(BillingContract):
     """Answers each charge with the next scripted result; then everything settles."""
 
-    script: list[ChargeResult] = field(default_factory=list)
+    script: list[Outcome] = field(default_factory=list)
     charges: list[ChargeInput] = field(default_factory=list)
     refunds: list[RefundInput] = field(default_factory=list)
     gate: Callable[[], Any] | None = None
 
     @activity.defn(name=CHARGE)
-    async def charge(self, order: ChargeInput) -> ChargeResult:
+    async def charge(self, order: ChargeInput) -> Outcome:
         self.charges.append(order)
         if self.gate is not None:
             await self.gate()
-        return self.script.pop(0) if self.script else ChargeResult(outcome="settled")
+        return self.script.pop(0) if self.script else Outcome(outcome="settled")
 
     @activity.defn(name=REFUND)
-    async def refund(self, order: RefundInput) -> RefundResult:
+    async def refund(self, order: RefundInput) -> Outcome:
         self.refunds.append(order)
-        return RefundResult(outcome="settled")
+        return Outcome(outcome="settled")
 
     def sent(self) -> list[tuple[int, int, datetime]]:
         return [(c.number, c.attempt, c.at) for c in self.charges]

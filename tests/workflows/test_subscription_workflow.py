@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from activities.contracts.billing import ChargeResult
+from activities.contracts.billing import Outcome
 from activities.contracts.records import OpenResult
 from domain.declines import DeclineCode
 from domain.money import Money
@@ -17,9 +17,9 @@ from domain.unresolved import Mode
 from workflows import messages
 from workflows.subscription import Subscription
 
-DECLINED = ChargeResult(outcome="declined", decline=DeclineCode.INSUFFICIENT_FUNDS)
-UNKNOWN = ChargeResult(outcome="unknown", horizon_s=600, key_ttl_s=82_800, resent=True)
-PENDING = ChargeResult(outcome="pending")
+DECLINED = Outcome(outcome="declined", decline=DeclineCode.INSUFFICIENT_FUNDS)
+UNKNOWN = Outcome(outcome="unknown", horizon_s=600, key_ttl_s=82_800, resent=True)
+PENDING = Outcome(outcome="pending")
 
 
 def local(text: str) -> datetime:
@@ -171,7 +171,7 @@ async def test_a_pending_first_payment_is_given_up_after_a_day(stage):
     await stage.open()
     await stage.until("2023-08-02T06:59:00+09:00")
     assert {charge.mode for charge in stage.billing.charges[1:]} == {Mode.ASK}
-    stage.billing.script = [ChargeResult(outcome="declined", decline=DeclineCode.PENDING_EXPIRED)]
+    stage.billing.script = [Outcome(outcome="declined", decline=DeclineCode.PENDING_EXPIRED)]
     await stage.until("2023-08-02T07:01:00+09:00")
     assert stage.billing.charges[-1].mode is Mode.GIVE_UP
     assert stage.records.moves() == [("unverified", "unconfirmed", "first_payment_failed")]
