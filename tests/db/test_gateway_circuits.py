@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from db.circuits import CircuitRows
-from db.reads.circuits import gateway_circuits_now
+from db.reads.circuits import gateway_circuit
 from gateways.circuit import CircuitBook
 
 
@@ -17,8 +17,7 @@ def rows(db, request) -> CircuitRows:
 
 
 async def item(rows):
-    (found,) = [item for item in await gateway_circuits_now(rows.db) if item.gateway == rows.gateway]
-    return found
+    return await gateway_circuit(rows.db, rows.gateway)
 
 
 def opened(hint="no connection", failures=10, open_for_s=15.0, seen=None):
@@ -37,6 +36,8 @@ CLOSED = {"state": "closed", "failures": 0, "open_for_s": 0.0, "hint": "", "seen
 async def test_it_is_the_book_that_circuits_ask_for(rows):
     book: CircuitBook = rows
     assert await book.load() is None
+    never = await item(rows)
+    assert (never.state, never.since, never.next_probe_in_s) == ("closed", None, None)
 
 
 async def test_an_outage_keeps_its_beginning_through_failed_probes_and_its_last_hint_after_the_end(rows):
