@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
+from typing import TypedDict
 
 from temporalio.common import MetricMeter, VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
@@ -60,9 +61,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         ],
         max_cached_workflows=settings.max_cached_workflows,
         max_concurrent_activities=settings.max_concurrent_activities,
-        # The server keeps this limit for the whole queue, but sees nothing of an activity that is dispatched eagerly.
-        max_task_queue_activities_per_second=settings.gateway_rate_per_second,
-        disable_eager_activity_execution=settings.gateway_rate_per_second is not None,
+        **limits_of(settings),
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
         deployment_config=deployment_of(settings),
     )
@@ -74,6 +73,25 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     finally:
         await gateway.close()
         await database.close()
+
+
+class Limits(TypedDict):
+    """How fast the task queue may be emptied, by all workers together."""
+
+    max_task_queue_activities_per_second: float | None
+    disable_eager_activity_execution: bool
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The payment company's rate limit, kept by Temporal's server for the whole queue.
+
+    The server sees nothing of an activity that is dispatched eagerly, so with a limit none is. (SDK 1.35 keeps to that
+    by itself; it is said here because a limit must not hang on what is not promised.)
+    """
+    rate = settings.gateway_rate_per_second
+    return Limits(
+        max_task_queue_activities_per_second=rate, disable_eager_activity_execution=rate is not None
+    )
 
 
 def guarded_gateway(settings: Settings, database: Database, meter: MetricMeter) -> PaymentGateway:
