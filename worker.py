@@ -14,10 +14,22 @@ from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import TypedDict
 
+from temporalio.client import (
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleCalendarSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleRange,
+    ScheduleSpec,
+)
 from temporalio.common import MetricMeter, VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.billing import BillingActivities
+from activities.contracts.reconciliation import ReconciliationInput
+from activities.engine_census import EngineCensus
+from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
 from db.circuits import CircuitRows
 from db.engine import Database
@@ -26,14 +38,19 @@ from gateways.factory import gateway_of
 from gateways.guarded import GuardedGateway
 from gateways.port import PaymentGateway
 from runtime.lifecycle import mark_ready, run_service
+from runtime.schedules import ensure_schedule
 from runtime.search_attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
 from runtime.telemetry import process_runtime, start_telemetry
 from runtime.temporal import connect, ensure_search_attributes
 from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
+from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
 
-WORKFLOWS = [Subscription, PutCustomerEntry, PutProductEntry, AddPaymentMethodEntry]
+WORKFLOWS = [Subscription, Reconciliation, PutCustomerEntry, PutProductEntry, AddPaymentMethodEntry]
+
+RECONCILIATION = "reconciliation"
+"""The schedule's id, and the beginning of its runs' ids."""
 
 _logger = logging.getLogger("worker")
 
@@ -46,19 +63,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     gateway = guarded_gateway(settings, database, process_runtime(settings).metric_meter)
     billing = BillingActivities(database, gateway)
     records = RecordsActivities(database, gateway)
+    reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
     worker = Worker(
         client,
         task_queue=settings.task_queue,
         workflows=WORKFLOWS,
-        activities=[
-            billing.charge,
-            billing.refund,
-            records.open,
-            records.record,
-            records.put_customer,
-            records.put_product,
-            records.add_payment_method,
-        ],
+        activities=[*billing.registered(), *records.registered(), *reconciliation.registered()],
         max_cached_workflows=settings.max_cached_workflows,
         max_concurrent_activities=settings.max_concurrent_activities,
         **limits_of(settings),
@@ -66,6 +76,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         deployment_config=deployment_of(settings),
     )
     try:
+        await ensure_schedule(client, RECONCILIATION, daily_reconciliation(settings))
         async with worker:
             mark_ready(settings.ready_file)
             _logger.info("worker ready", extra={"task_queue": settings.task_queue})
@@ -118,6 +129,27 @@ def _shown(meter: MetricMeter, gateway: str) -> Callable[[CircuitState], None]:
         _logger.log(level, "gateway circuit", extra={"gateway": gateway, "state": state.value})
 
     return show
+
+
+def daily_reconciliation(settings: Settings) -> Schedule:
+    """Every day at 04:30 UTC, when little is charged; runs missed in an outage of up to a week are made up for.
+
+    One at a time, and one more waits: what each covers begins where the last finished one ended, so that a run that
+    comes late loses nothing.
+    """
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            Reconciliation.run,
+            ReconciliationInput(),
+            id=f"{RECONCILIATION}/{settings.gateway}",
+            task_queue=settings.task_queue,
+            static_summary="do the books agree?",
+        ),
+        spec=ScheduleSpec(
+            calendars=[ScheduleCalendarSpec(hour=[ScheduleRange(4)], minute=[ScheduleRange(30)])]
+        ),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=timedelta(days=7)),
+    )
 
 
 def deployment_of(settings: Settings) -> WorkerDeploymentConfig:

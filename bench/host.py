@@ -115,15 +115,7 @@ class Host:
         self._worker = Worker(
             self._client,
             workflows=[TimeLapse, PutCustomerEntry, PutProductEntry, AddPaymentMethodEntry],
-            activities=[
-                billing.charge,
-                billing.refund,
-                records.open,
-                records.record,
-                records.put_customer,
-                records.put_product,
-                records.add_payment_method,
-            ],
+            activities=[*billing.registered(), *records.registered()],
             **common,
         )
 

@@ -157,12 +157,10 @@ def waiting_for_a_person(state: State, number: int, returns: str | None) -> Refu
     )
 
 
-def refund_judged(state: State, refund: RefundDue, now: datetime, *, again: bool) -> None:
-    """A person settled it: it is closed, or asked for again under a new attempt, which has a key of its own."""
-    state.refunds.remove(refund)
-    if again:
-        state.refunds.append(
-            refund.model_copy(
-                update={"attempt": refund.attempt + 1, "flight": InFlight.unsent(now), "sent_at": now}
-            )
-        )
+def refund_closed(state: State, refund: RefundDue, now: datetime, *, again: bool = False) -> None:
+    """It is done with; or a person wants it asked for again, as a new attempt with a key of its own."""
+    others = tuple(other for other in state.refunds if other is not refund)
+    next_try = refund.model_copy(
+        update={"attempt": refund.attempt + 1, "flight": InFlight.unsent(now), "sent_at": now}
+    )
+    state.refunds = (*others, next_try) if again else others

@@ -88,7 +88,8 @@ class OpenPayment(BaseModel):
 class State(BaseModel):
     """Everything a subscription remembers.
 
-    Old runs meet new code: new fields always get a default, and a default is never changed.
+    Old runs meet new code: new fields always get a default, and a default is never changed. Collections are tuples:
+    only an assigned field is sure to travel to the next run (`runtime.temporal`).
     """
 
     id: str
@@ -102,8 +103,8 @@ class State(BaseModel):
     paced_until: datetime | None = None
     open: OpenPayment | None = None
     in_flight: InFlight | None = None
-    refunds: list[RefundDue] = Field(default_factory=list)
-    verifications: list[Verification] = Field(default_factory=list)
+    refunds: tuple[RefundDue, ...] = ()
+    verifications: tuple[Verification, ...] = ()
     charges: int = 0
     charged_minor: int = 0
     amount_minor: int
@@ -268,14 +269,7 @@ def settled(state: State, now: datetime) -> list[Transition]:
     state.paced_until = now + CATCH_UP_SPACING if state.is_behind(now) else None
     if state.is_final:
         # It ended while the outcome was unknown; a late success revives nothing, the money goes back.
-        state.refunds.append(
-            RefundDue(
-                number=payment.number,
-                amount_minor=payment.amount_minor,
-                sent_at=now,
-                flight=InFlight.unsent(now),
-            )
-        )
+        _give_back(state, payment.number, payment.amount_minor, now)
         return []
     if state.status is Status.SUSPENDED:
         return []
@@ -294,24 +288,23 @@ def settled(state: State, now: datetime) -> list[Transition]:
 
 def verify_later(state: State, number: int, attempt: int, now: datetime, *, in_s: int) -> None:
     """An attempt got its outcome after a doubt: look at the gateway's book once more, one horizon later."""
-    state.verifications.append(
-        Verification(number=number, attempt=attempt, next_at=now + timedelta(seconds=in_s))
-    )
+    doubt = Verification(number=number, attempt=attempt, next_at=now + timedelta(seconds=in_s))
+    state.verifications = (*state.verifications, doubt)
 
 
 def twin_found(state: State, number: int, gateway_id: str, amount_minor: int, now: datetime) -> None:
     """The gateway made a second charge for one payment: it goes back, whatever the subscription's status."""
-    if any(refund.returns == gateway_id for refund in state.refunds):
-        return
-    state.refunds.append(
-        RefundDue(
-            number=number,
-            amount_minor=amount_minor,
-            sent_at=now,
-            flight=InFlight.unsent(now),
-            returns=gateway_id,
-        )
+    if all(refund.returns != gateway_id for refund in state.refunds):
+        _give_back(state, number, amount_minor, now, returns=gateway_id)
+
+
+def _give_back(
+    state: State, number: int, amount_minor: int, now: datetime, *, returns: str | None = None
+) -> None:
+    due = RefundDue(
+        number=number, amount_minor=amount_minor, sent_at=now, flight=InFlight.unsent(now), returns=returns
     )
+    state.refunds = (*state.refunds, due)
 
 
 def declined(state: State, category: DeclineCategory, now: datetime) -> list[Transition]:

@@ -7,7 +7,7 @@ engine that cannot be reached comes out as `engine_unavailable`, which says that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -34,6 +34,9 @@ from workflows.visibility import CUSTOMER, KIND, PRODUCT, STATUS
 
 _PATIENCE_SECONDS: Final = 30.0
 """How long a caller waits for an answer. What was accepted goes on without the caller."""
+
+_LOOK_EVERY_SECONDS: Final = 0.5
+"""How often the progress of long work is asked for."""
 
 _UNREACHABLE: Final = {
     RPCStatusCode.UNAVAILABLE,
@@ -99,6 +102,43 @@ class Engine:
             except WorkflowAlreadyStartedError:
                 return await self._client.get_workflow_handle_for(workflow.run, workflow_id).result()
 
+    async def follow(
+        self,
+        workflow: Any,
+        order: BaseModel,
+        *,
+        workflow_id: str,
+        patience_s: float,
+        on_progress: Callable[[Any], None] = lambda _: None,
+    ) -> Any:
+        """Start a workflow that takes its time and wait for its end.
+
+        Args:
+            workflow: the class.
+            order: its input.
+            workflow_id: a new one.
+            patience_s: seconds to wait; the workflow goes on without the caller.
+            on_progress: called with what the activity under way said last of its progress (its heartbeat).
+
+        Raises:
+            TeikiError: `engine_unavailable` also when it takes longer.
+        """
+        async with _translated(workflow_id, patience_s=patience_s):
+            handle = await self._client.start_workflow(
+                workflow.run, order, id=workflow_id, task_queue=self._task_queue
+            )
+            result = asyncio.ensure_future(handle.result())
+            try:
+                while not (await asyncio.wait({result}, timeout=_LOOK_EVERY_SECONDS))[0]:
+                    described = await handle.describe()
+                    for pending in described.raw_description.pending_activities:
+                        if pending.heartbeat_details.payloads:
+                            converter = self._client.data_converter
+                            on_progress((await converter.decode(pending.heartbeat_details.payloads))[0])
+                return await result
+            finally:
+                result.cancel()
+
     async def update(self, workflow_id: str, update: Any, command: Any, *, update_id: str) -> Any:
         """Send a command to a running workflow; raises `NotRunning` when there is none."""
         async with _translated(workflow_id):
@@ -112,9 +152,9 @@ class Engine:
 
 
 @asynccontextmanager
-async def _translated(workflow_id: str) -> AsyncIterator[None]:
+async def _translated(workflow_id: str, *, patience_s: float = _PATIENCE_SECONDS) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(patience_s):
             yield
     except TimeoutError as error:
         raise _unavailable(workflow_id, "No worker answered in time; is one running?") from error

@@ -25,6 +25,7 @@ from runtime.settings import Settings
 from runtime.temporal import connect
 from starter.catalogue import Customers, PaymentMethods, Products
 from starter.engine import Engine
+from starter.reconciliation import Reconciliations
 from starter.subscriptions import Subscriptions
 
 
@@ -43,6 +44,7 @@ class Teiki:
         self.customers = Customers(self)
         self.products = Products(self)
         self.payment_methods = PaymentMethods(self)
+        self.reconciliation = Reconciliations(self)
         self._database: Database | None = None
         self._connecting = asyncio.Lock()
 

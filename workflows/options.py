@@ -35,3 +35,17 @@ RECORD: Final = Patience(
 )
 """Before all charges, whose priority is the usual one (3) and costs no byte of history: somebody waits for the answer
 to a command, also when a rate limit has a long queue of charges in front of it."""
+
+
+class LongPatience(Patience):
+    """For work that says at each step that it lives, and goes on elsewhere from that step."""
+
+    heartbeat_timeout: timedelta
+
+
+LONG: Final = LongPatience(
+    start_to_close_timeout=timedelta(hours=12),
+    heartbeat_timeout=timedelta(minutes=2),
+    retry_policy=_UNTIL_IT_WORKS,
+)
+"""The first reconciliation of a big book takes an hour; a worker that dies meanwhile is missed within two minutes."""

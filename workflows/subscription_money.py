@@ -117,7 +117,7 @@ class SubscriptionMoney(Memory):
         assert refund is not None
         result = await self._give_back(refund, question_mode(refund.flight, self._now()))
         if result.outcome == "settled":
-            self._current.refunds.remove(refund)
+            operations.refund_closed(self._current, refund, self._now())
         else:
             assert result.outcome != "declined", "a refused refund waits for a person"
             self._still_open(refund.flight, result)
@@ -163,11 +163,11 @@ class SubscriptionMoney(Memory):
             summary=f"verify payment {verification.number}, attempt {verification.attempt}",
             **MONEY,
         )
-        state.verifications.remove(verification)
+        again = None if result.is_clear else verification.ask_again(self._now())
+        others = tuple(other for other in state.verifications if other is not verification)
+        state.verifications = (*others, again) if again is not None else others
         for twin in result.twins:
             twin_found(state, verification.number, twin.gateway_id, twin.amount_minor, self._now())
-        if not result.is_clear and (again := verification.ask_again(self._now())) is not None:
-            state.verifications.append(again)
 
     # ------------------------------------------------------------------ a person's word
 
@@ -192,7 +192,7 @@ class SubscriptionMoney(Memory):
                     {"outcome": result.outcome},
                 )
             if refund is not None:
-                operations.refund_judged(
+                operations.refund_closed(
                     self._current, refund, self._now(), again=command.again and result.outcome == "declined"
                 )
             self._remember(command)

@@ -29,13 +29,17 @@ def timer_summary(state: State, step: Step) -> str:
     if step.kind is StepKind.RETRY and state.open is not None:
         attempts = len(state.terms.retry.ladder(state.terms.period))
         return f"retry {state.open.counted + 1} of {attempts} for payment {number}"
+    if step.kind is StepKind.REFUND and (refund := state.next_refund) is not None:
+        what = "a late payment" if refund.returns is None else "a double charge"
+        return f"refund of {what}, payment {refund.number}"
+    if step.kind is StepKind.VERIFY and (verification := state.next_verification) is not None:
+        return f"second look at payment {verification.number}"
     return {
         StepKind.PAYMENT: f"payment {number}",
         StepKind.RETRY: f"retry for payment {number}",
         StepKind.ASK: f"ask the gateway about payment {number}",
         StepKind.ATTENTION: f"payment {number} waits for a person",
         StepKind.CANCEL: "scheduled cancellation",
-        StepKind.REFUND: "refund of a late payment",
     }[step.kind]
 
 
@@ -68,6 +72,8 @@ def details(state: State, step: Step | None) -> str:
     ]
     if state.cancel_at:
         rows.append(("ends", shown(state.cancel_at)))
+    if state.refunds:
+        rows.append(("going back", ", ".join(f"payment {refund.number}" for refund in state.refunds)))
     if state.in_flight:
         rows.append(("attempt in flight", f"{state.in_flight.state}, sent {shown(state.in_flight.sent_at)}"))
     return "| | |\n|---|---|\n" + "\n".join(

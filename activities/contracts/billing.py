@@ -6,6 +6,7 @@ dependencies. A workflow that imports this module imports no database and no gat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -160,3 +161,7 @@ class BillingContract:
     async def verify(self, order: VerifyInput) -> VerifyResult:
         """List the attempt's reference at the gateway; book a second charge and open an incident."""
         raise NotImplementedError
+
+    def registered(self) -> list[Callable[..., Any]]:
+        """All of them, as a worker takes them."""
+        return [self.charge, self.refund, self.verify]

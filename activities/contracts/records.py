@@ -5,6 +5,7 @@ Every write is one database transaction and idempotent by its request id (spec: 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -161,6 +162,10 @@ class RecordsContract:
     @activity.defn(name=ADD_PAYMENT_METHOD)
     async def add_payment_method(self, order: AddPaymentMethod) -> Entry:
         raise NotImplementedError
+
+    def registered(self) -> list[Callable[..., Any]]:
+        """All of them, as a worker takes them."""
+        return [self.open, self.record, self.put_customer, self.put_product, self.add_payment_method]
 
 
 RecordInput.model_rebuild()

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import func, select
 
 from db.engine import Database
-from db.tables import gateway_circuits
+from db.watch_tables import gateway_circuits
 
 
 class CircuitItem(BaseModel):

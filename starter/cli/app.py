@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from starter.cli import catalogue, gateway, services, subscription
+from starter.cli import books, catalogue, gateway, services, subscription
 
 app = typer.Typer(
     name="teiki",
@@ -38,6 +38,7 @@ def _root(
 
 
 services.register(app)
+books.register(app)
 app.add_typer(subscription.app, name="subscription")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(catalogue.customers, name="customer")

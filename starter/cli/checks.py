@@ -21,18 +21,22 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, GetSyste
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.contracts.reconciliation import Report, Totals
 from db import migrate
 from db.engine import Database
 from db.reads.circuits import gateway_circuit
-from db.reads.ledger import settled_totals
 from domain.errors import TeikiError
+from domain.money import Money
 from runtime.search_attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
 from runtime.temporal import connect
-from starter.cli.ledgers import compare
+from starter.cli import books
+from starter.teiki import Teiki
 from starter.wording import circuit_advice, circuit_sentence
 
 _PATIENCE_SECONDS: Final = 8.0
+_PATIENCE_FOR: Final = {"ledger": 120.0}
+"""Comparing reads what happened since the last run; a first run over a big book is better followed elsewhere."""
 State = Literal["ok", "failed", "skipped"]
 
 
@@ -80,7 +84,7 @@ async def examine(*, ledger: bool) -> list[Check]:
         ("worker", visit.worker_polls),
     ]
     if ledger:
-        questions.append(("ledger", visit.ledgers_agree))
+        questions += [("ledger", visit.books_agree), ("subscriptions", visit.everyone_is_running)]
     try:
         return [await _ask(name, question) for name, question in questions]
     finally:
@@ -89,7 +93,7 @@ async def examine(*, ledger: bool) -> list[Check]:
 
 async def _ask(name: str, question: Callable[[], Awaitable[Answer]]) -> Check:
     try:
-        answer = await asyncio.wait_for(question(), _PATIENCE_SECONDS)
+        answer = await asyncio.wait_for(question(), _PATIENCE_FOR.get(name, _PATIENCE_SECONDS))
     except Failed as bad:
         return Check(name, "failed", bad.found, bad.advice, bad.facts)
     except Skipped as skipped:
@@ -97,7 +101,8 @@ async def _ask(name: str, question: Callable[[], Awaitable[Answer]]) -> Check:
     except TeikiError as error:
         return Check(name, "failed", error.message, _ADVICE.get(name, ""), {"code": error.code.value})
     except TimeoutError:
-        return Check(name, "failed", f"no answer within {_PATIENCE_SECONDS:.0f} s", _ADVICE.get(name, ""))
+        waited = _PATIENCE_FOR.get(name, _PATIENCE_SECONDS)
+        return Check(name, "failed", f"no answer within {waited:.0f} s", _ADVICE.get(name, ""))
     found, facts = answer if isinstance(answer, tuple) else (answer, {})
     return Check(name, "ok", found, facts=facts)
 
@@ -110,6 +115,7 @@ _ADVICE: Final = {
     "migrations": "Run `teiki migrate upgrade`.",
     "gateway": "Start it (`teiki up`), or name it with TEIKI_GATEWAY_URL.",
     "worker": "Start one: `teiki worker`.",
+    "ledger": "It goes on by itself; `teiki reconcile` shows how far it is.",
 }
 
 
@@ -121,6 +127,8 @@ class _Visit:
         self._client: Client | None = None
         self._database: Database | None = None
         self._gateway_answers = self._migrated = False
+        self._worker_polls = True
+        self._report: Report | None = None
 
     async def leave(self) -> None:
         if self._database is not None:
@@ -188,7 +196,8 @@ class _Visit:
                     raise Skipped("this server cannot tell") from error
                 raise Failed(error.message, _ADVICE["worker"]) from error
             pollers[kind] = len(answer.pollers)
-        if not all(pollers.values()):
+        self._worker_polls = all(pollers.values())
+        if not self._worker_polls:
             raise Failed(f"nobody works on the task queue {queue}", _ADVICE["worker"], task_queue=queue)
         return f"{pollers['WORKFLOW']} polling on {queue}"
 
@@ -255,15 +264,44 @@ class _Visit:
         except (aiohttp.ClientError, ValueError, TimeoutError) as error:
             raise Failed(f"{url}: {type(error).__name__}", _ADVICE["gateway"]) from error
 
-    async def ledgers_agree(self) -> Answer:
-        """The gateway's settled totals less refunds, and ours, per currency."""
+    # ------------------------------------------------------------------ the books
+
+    async def books_agree(self) -> Answer:
+        """The gateway's list, attempts and ledger, three ways."""
+        assert self.database is not None
         if not self._gateway_answers:
             raise Skipped("the gateway comes first")
-        ours = await settled_totals(self.database)
-        found = compare(await self._get("/_audit/ledger"), ours)
-        if found.problems:
-            raise Failed("; ".join(found.problems), found.advice, **found.facts)
-        return found.summary, found.facts
+        if not self._worker_polls:
+            raise Skipped("the worker comes first")
+        teiki = Teiki(self.client, self.settings)
+        self._report = report = await teiki.reconciliation.run(patience_s=_PATIENCE_FOR["ledger"])
+        facts = report.model_dump(mode="json")
+        sums = "; ".join(_sums(currency, of) for currency, of in sorted(report.totals.items()))
+        found = books.summary(report) + (f" ({sums})" if sums else "")
+        if not report.agrees:
+            raise Failed(found, "`teiki reconcile` names them; each is an incident to look into.", **facts)
+        return found, facts
+
+    async def everyone_is_running(self) -> Answer:
+        """The engine runs every subscription that the books show as running."""
+        if self._report is None or self._report.workflows is None:
+            raise Skipped("the ledger comes first" if self._report is None else "this server cannot tell")
+        gone = self._report.missing_workflows
+        if gone:
+            raise Failed(
+                f"in the books but not in the engine: {', '.join(gone)}",
+                "Somebody terminated their workflows: see docs/operations.md.",
+                missing=gone,
+            )
+        return f"all {self._report.workflows} run"
+
+
+def _sums(currency: str, of: Totals) -> str:
+    """`1,000 JPY` when the three agree, else each book's."""
+    shown = [str(Money(minor=minor, currency=currency)) for minor in (of.gateway, of.attempts, of.ledger)]
+    if len(set(shown)) == 1:
+        return shown[0]
+    return f"gateway {shown[0]}, attempts {shown[1]}, ledger {shown[2]}"
 
 
 def table(found: list[Check]) -> Table:

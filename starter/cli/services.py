@@ -179,7 +179,10 @@ async def _play(scenario: Scenario) -> Report:
 
 def doctor(
     ledger: Annotated[
-        bool, typer.Option("--ledger", help="Also compare the gateway's settled totals with ours.")
+        bool,
+        typer.Option(
+            "--ledger", help="Also compare gateway, attempts and ledger, and who should be running."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -17,7 +17,7 @@ from psycopg import sql
 from temporalio.testing import ActivityEnvironment
 
 from activities.billing import BillingActivities
-from activities.contracts.billing import ChargeInput, RefundInput
+from activities.contracts.billing import ChargeInput, RefundInput, VerifyInput
 from activities.contracts.records import OpenInput
 from activities.records import RecordsActivities
 from db import migrate
@@ -135,6 +135,12 @@ class Desk:
     async def refund_twice(self, order: OpenInput, mode: Mode = Mode.SEND, **more: Any) -> Any:
         return await self.twice(self.billing.refund, refund_of(order, mode, **more))
 
+    async def verify_twice(self, order: OpenInput, attempt: int = 1) -> Any:
+        asked = VerifyInput(
+            subscription_id=order.subscription_id, number=1, attempt=attempt, at=NOW + timedelta(minutes=20)
+        )
+        return await self.twice(self.billing.verify, asked)
+
     async def sent(self, order: OpenInput, number: int = 1, attempt: int = 1) -> list[str]:
         """The routes of all requests about an attempt, in order: `["charge", "charge", "void"]`."""
         reference = charge_reference(order.subscription_id, number, attempt)
@@ -152,8 +158,9 @@ class Desk:
             if reference.startswith(order.subscription_id + "/")
         ]
         ours = await self.house.row(
-            "SELECT coalesce(sum(CASE kind WHEN 'charge' THEN l.amount_minor ELSE -l.amount_minor END), 0)::int"
-            " AS minor FROM ledger l JOIN attempts a ON a.key = l.attempt_key WHERE a.subscription_id = %s",
+            "SELECT coalesce(sum(CASE debit_account WHEN 'gateway_receivable' THEN l.amount_minor"
+            " ELSE -l.amount_minor END), 0)::int AS minor"
+            " FROM ledger l JOIN attempts a ON a.key = l.attempt_key WHERE a.subscription_id = %s",
             order.subscription_id,
         )
         return sum(nets), ours["minor"]

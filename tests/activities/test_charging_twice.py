@@ -214,22 +214,6 @@ async def test_giving_up_what_never_arrived_is_a_decline_of_its_own_name(desk):
     assert await desk.settled(order) == (0, 0)
 
 
-async def test_a_twin_at_a_gateway_without_keys_is_booked_once(desk):
-    await desk.remote.idempotency("off")
-    order = await desk.subscription("approve", "approve")
-    await charge_by_hand(desk, order)
-    reference = charge_reference(order.subscription_id, 1, 1)
-    token = await desk.house.row(
-        "SELECT token FROM payment_methods WHERE id = %s", order.spec.payment_method_id
-    )
-    await desk.gateway.charge(
-        token=token["token"], amount=PRICE, reference=reference, idempotency_key="another"
-    )
-    assert (await desk.charge_twice(order)).outcome == "settled"
-    assert await desk.settled(order) == (2000, 1000), "reconciliation's business; our books stay right"
-    assert await desk.sent(order) == ["charge", "charge"]
-
-
 # ---------------------------------------------------------------------- pending, unsent, blocked, wrong turns
 
 

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 
+import psycopg
 import pytest
 
 
@@ -224,6 +225,35 @@ async def test_the_doctor_finds_everything_well_and_the_books_agree(teiki_in_lab
     assert looked.status == 0, json.dumps(looked.document, indent=1)
     assert "failed" not in states.values()
     assert {states[name] for name in ("Temporal", "Postgres", "migrations", "gateway", "ledger")} == {"ok"}
+
+
+async def test_the_books_are_compared_on_demand_and_what_differs_is_named(teiki_in_lab, lab, opened):
+    compared = await teiki_in_lab("reconcile", "--since", "2026-01-01T00:00:00Z", "--json")
+    assert compared.status == 0, compared.out + compared.err
+    assert compared.document["agrees"] is True
+    assert compared.document["totals"]["USD"]["ledger"] == compared.document["totals"]["USD"]["gateway"] > 0
+    assert compared.document["workflows"] is None, "this server cannot list workflows"
+    # An attempt that was written down long ago and never heard of again.
+    forgotten = (
+        "INSERT INTO attempts (key, subscription_id, number, attempt, purpose, reference, state, payment_method_id,"
+        " amount_minor, currency, sent_at, recorded_at) SELECT 'k-' || subscription_id, subscription_id, 2, 9,"
+        " 'charge', subscription_id || '/9', 'unknown', payment_method_id, amount_minor, currency, sent_at,"
+        " now() - interval '1 day' FROM attempts WHERE subscription_id = %s"
+    )
+    url = lab.settings.database.replace("postgresql+psycopg://", "postgresql://", 1)
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute("SET session_replication_role = replica")
+        await connection.execute(forgotten, (opened["id"],))
+        page = await teiki_in_lab("reconcile")
+        assert page.status == 1
+        assert f"! attempt_stuck of {opened['id']}, payment 2" in page.out
+        looked = await teiki_in_lab("doctor", "--ledger", "--json")
+        checks = {check["name"]: check for check in looked.document["checks"]}
+        assert checks["ledger"]["state"] == "failed"
+        assert "1 difference waits for a person (0 new)" in checks["ledger"]["found"]
+        assert checks["subscriptions"]["state"] == "skipped"
+        await connection.execute("DELETE FROM attempts WHERE attempt = 9")
+        await connection.execute("UPDATE incidents SET closed_at = now(), closed_by = 'test'")
 
 
 async def test_migrations_are_at_head_and_the_models_agree(teiki_in_lab):

@@ -1,5 +1,6 @@
 """What the command line promises before it reaches anything: help, usage, one JSON document, quick to answer."""
 
+import io
 import json
 import os
 import subprocess
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Console
 
+from activities.contracts.reconciliation import Report
+from starter.cli import books
 from starter.cli.app import app
-from starter.cli.ledgers import compare
 from starter.cli.options import actor_or_default
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +44,16 @@ def test_every_command_explains_itself(teiki, path):
 
 def test_the_commands_of_the_specification_are_all_there():
     wanted = {
-        *("up", "worker", "simulate", "doctor", "migrate upgrade", "migrate downgrade", "migrate current"),
+        *(
+            "up",
+            "worker",
+            "simulate",
+            "doctor",
+            "reconcile",
+            "migrate upgrade",
+            "migrate downgrade",
+            "migrate current",
+        ),
         *("migrate check", "customer put", "customer list", "customer show", "product put", "product list"),
         *("payment-method add", "payment-method list", "gateway status"),
         *(
@@ -143,20 +155,41 @@ def test_the_doctor_says_what_to_do_when_nothing_is_there(teiki):
     assert "what to do" in teiki("doctor").out
 
 
-def test_books_that_differ_are_named_by_currency_and_reference():
-    book = {
-        "net": {"JPY": 3000, "USD": 1050, "EUR": 0},
-        "balanced": False,
-        "references": {"sub_1/1/1": {"settled_charges": 2}, "sub_1/2/1": {"settled_charges": 1}},
+def report(**more):
+    given = {"gateway": "sandbox", "since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
+    return Report.model_validate(given | more)
+
+
+def page_of(found):
+    console = Console(width=160, file=io.StringIO())
+    books.show(console, found)
+    return console.file.getvalue()
+
+
+def test_books_that_differ_are_shown_side_by_side_with_what_is_wrong():
+    totals = {
+        "JPY": {"gateway": 3000, "attempts": 2000, "ledger": 2000},
+        "USD": {"gateway": 1050, "attempts": 1050, "ledger": 1050},
     }
-    found = compare(book, {"JPY": 2000, "USD": 1050})
-    assert found.problems == [
-        "JPY: the gateway settled 3,000 JPY, we booked 2,000 JPY (difference 1,000 JPY)",
-        "charged more than once: sub_1/1/1",
-        "the gateway's own book does not balance",
-    ]
-    agreeing = compare({"net": {"JPY": 5}, "balanced": True, "references": {}}, {"JPY": 5, "USD": 0})
-    assert (agreeing.problems, agreeing.summary) == ([], "both books show 5 JPY")
+    shown = {
+        "kind": "double_charge",
+        "subject_id": "sub_1",
+        "number": 2,
+        "facts": {"reference": "sub_1/2/1", "gateway": "charge settled"},
+    }
+    page = page_of(report(totals=totals, incidents_new=1, in_flight=2, shown=[shown]))
+    assert "1 difference waits for a person (1 new); 2 in flight." in page
+    rows = [line.split() for line in page.splitlines()]
+    assert ["JPY", "3,000", "JPY", "2,000", "JPY", "2,000", "JPY", "differ"] in rows
+    assert ["USD", "10.50", "USD", "10.50", "USD", "10.50", "USD"] in rows
+    assert "! double_charge of sub_1, payment 2: reference sub_1/2/1, gateway charge settled" in page
+
+
+def test_books_that_agree_say_so_and_what_was_explained():
+    assert books.summary(report()) == "the books agree"
+    explained = report(incidents_explained=1, workflows=7)
+    assert books.summary(explained) == "the books agree, but for 1 that was explained"
+    assert "7 running subscriptions" in page_of(explained)
 
 
 def test_the_actor_is_the_person_at_the_terminal_unless_named(monkeypatch):

@@ -219,7 +219,7 @@ class Story:
             self._line(f"refund {refund.number} unsent")
             unresolved(refund.flight, "unsent", self.now)
             return
-        self.state.refunds.remove(refund)
+        operations.refund_closed(self.state, refund, self.now)
         self.refunds.append((refund.number, refund.amount_minor))
         self._line(f"refund {refund.number} {refund.amount_minor}")
 

@@ -10,7 +10,6 @@ every id is made up.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -23,7 +22,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from activities.contracts.billing import Outcome
+from activities.contracts.billing import Outcome, Twin, VerifyResult
+from activities.contracts.reconciliation import ReconciliationInput
 from activities.contracts.records import (
     ADD_PAYMENT_METHOD,
     PUT_CUSTOMER,
@@ -38,11 +38,14 @@ from domain.declines import DeclineCode
 from domain.money import Money
 from domain.terms import ResumePolicy
 from runtime.embedded.temporal_servers import TimeSkippingServer
+from runtime.lifecycle import run_cli
 from tests.workflows.conftest import START, Stage
+from tests.workflows.fake_reconciliation import FakeReconciliation
 from tests.workflows.fakes import FakeRecords
 from worker import WORKFLOWS
 from workflows import messages
 from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
+from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
 
 HISTORIES: Final = Path(__file__).parent / "histories"
@@ -153,6 +156,28 @@ async def canceled_while_unknown(stage: Stage) -> None:
     await stage.until("2023-08-01T08:00:00+09:00")
 
 
+async def twin_returned(stage: Stage) -> None:
+    """Settled after a doubt; the second look finds a second charge, which goes back."""
+    stage.billing.script = [Outcome(outcome="settled", verify_in_s=600)]
+    stage.billing.twins = [
+        VerifyResult(is_clear=False, twins=[Twin(gateway_id="ch_twin", amount_minor=1000)]),
+        VerifyResult(is_clear=True),
+    ]
+    stage.billing.refund_script = [UNKNOWN]
+    await stage.open()
+    await stage.until("2023-09-02T00:00:00+09:00")
+
+
+async def settled_by_a_person(stage: Stage) -> None:
+    """Waits for a person, who says that it was not charged; charged by the next attempt."""
+    stage.billing.script = [Outcome(outcome="attention")]
+    await stage.open()
+    await stage.until("2023-08-01T08:00:00+09:00")
+    stage.billing.script = [Outcome(outcome="declined", decline=DeclineCode.NEVER_ARRIVED)]
+    await stage.do(Subscription.settle_attention, messages.SettleAttention(number=1, **by("s-1")))
+    await stage.until("2023-08-09T00:00:00+09:00")
+
+
 async def card_changed(stage: Stage) -> None:
     """A useless card, a link, a new card, a resume; another amount, and one for once only."""
     stage.billing.script = [Outcome(outcome="settled"), LOST]
@@ -198,6 +223,14 @@ async def a_payment_method(stage: Stage) -> None:
     await _enter(stage, AddPaymentMethodEntry, order)
 
 
+async def a_reconciliation(stage: Stage) -> None:
+    client, order = stage.environment.client, ReconciliationInput()
+    stage.handle = await client.start_workflow(
+        Reconciliation.run, order, id="reconciliation/sandbox", task_queue=stage.queue
+    )
+    await stage.handle.result()
+
+
 async def _enter(stage: Stage, workflow: Any, order: Any) -> None:
     client = stage.environment.client
     name = f"catalogue/{workflow.__name__}/{order.request_id}"
@@ -217,11 +250,14 @@ STORIES: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
         canceled_now,
         canceled_at_period_end,
         canceled_while_unknown,
+        twin_returned,
+        settled_by_a_person,
         card_changed,
         refused_at_opening,
         a_customer,
         a_product,
         a_payment_method,
+        a_reconciliation,
     )
 }
 
@@ -238,10 +274,7 @@ async def on_stage(environment: WorkflowEnvironment, story: str) -> AsyncIterato
         environment.client,
         task_queue=stage.queue,
         workflows=WORKFLOWS,
-        activities=[
-            *(stage.billing.charge, stage.billing.refund, desk.open, desk.record),
-            *(desk.put_customer, desk.put_product, desk.add_payment_method),
-        ],
+        activities=[*stage.billing.registered(), *desk.registered(), *FakeReconciliation().registered()],
     )
     async with worker:
         yield stage
@@ -286,4 +319,4 @@ async def record(names: list[str]) -> None:
 
 if __name__ == "__main__":
     HISTORIES.mkdir(exist_ok=True)
-    asyncio.run(record(sys.argv[1:] or list(STORIES)))
+    run_cli(record(sys.argv[1:] or list(STORIES)))

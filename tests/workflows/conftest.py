@@ -112,7 +112,7 @@ async def stage(server: WorkflowEnvironment) -> AsyncIterator[Stage]:
         server.client,
         task_queue=stage.queue,
         workflows=[Subscription],
-        activities=[stage.billing.charge, stage.billing.refund, stage.records.open, stage.records.record],
+        activities=[*stage.billing.registered(), *stage.records.registered()],
     )
     async with worker:
         yield stage

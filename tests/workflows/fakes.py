@@ -12,10 +12,13 @@ from temporalio import activity
 from activities.contracts.billing import (
     CHARGE,
     REFUND,
+    VERIFY,
     BillingContract,
     ChargeInput,
     Outcome,
     RefundInput,
+    VerifyInput,
+    VerifyResult,
 )
 from activities.contracts.records import (
     OPEN,
@@ -35,6 +38,9 @@ class FakeBilling(BillingContract):
     script: list[Outcome] = field(default_factory=list)
     charges: list[ChargeInput] = field(default_factory=list)
     refunds: list[RefundInput] = field(default_factory=list)
+    refund_script: list[Outcome] = field(default_factory=list)
+    verifications: list[VerifyInput] = field(default_factory=list)
+    twins: list[VerifyResult] = field(default_factory=list)
     gate: Callable[[], Any] | None = None
 
     @activity.defn(name=CHARGE)
@@ -47,7 +53,12 @@ class FakeBilling(BillingContract):
     @activity.defn(name=REFUND)
     async def refund(self, order: RefundInput) -> Outcome:
         self.refunds.append(order)
-        return Outcome(outcome="settled")
+        return self.refund_script.pop(0) if self.refund_script else Outcome(outcome="settled")
+
+    @activity.defn(name=VERIFY)
+    async def verify(self, order: VerifyInput) -> VerifyResult:
+        self.verifications.append(order)
+        return self.twins.pop(0) if self.twins else VerifyResult(is_clear=True)
 
     def sent(self) -> list[tuple[int, int, datetime]]:
         return [(c.number, c.attempt, c.at) for c in self.charges]

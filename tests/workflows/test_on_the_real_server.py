@@ -47,7 +47,7 @@ async def test_a_worker_as_production_makes_it_charges_and_shows_the_status(clie
         client,
         task_queue=queue,
         workflows=[Subscription],
-        activities=[billing.charge, billing.refund, records.open, records.record],
+        activities=[*billing.registered(), *records.registered()],
         deployment_config=deployment_of(Settings.load()),
     ):
         handle = await client.start_workflow(

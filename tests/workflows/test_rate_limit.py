@@ -52,9 +52,7 @@ class Charges:
 
     def note(self, worker: int, reference: str) -> None:
         info = activity.info()
-        self.made.append(
-            Made(worker, reference, info.current_attempt_scheduled_time, info.started_time)
-        )
+        self.made.append(Made(worker, reference, info.current_attempt_scheduled_time, info.started_time))
         if len(self.made) >= _BURST:
             self.limited.set()
 
@@ -152,4 +150,7 @@ async def test_two_workers_together_never_call_more_often_than_the_limit_and_com
         "one worker did everything: nothing was shared"
     )
     overtaken, went_before = overtakings(limited.charges.made)
-    assert overtaken > 3 * went_before, (overtaken, went_before)  # measured: 79 to 4; without priority 1 to 83
+    assert overtaken > 3 * went_before, (
+        overtaken,
+        went_before,
+    )  # measured: 79 to 4; without priority 1 to 83
