@@ -46,9 +46,9 @@ def reconcile(since: Since = None, as_json: Json = False) -> None:
             )
 
     report = with_teiki(run)
-    document = report.model_dump(mode="json") | {"agrees": report.agrees}
+    document = report.model_dump(mode="json") | {"agrees": report.agrees, "is_well": report.is_well}
     answer(document, as_json=as_json, page=lambda console: show(console, report))
-    if not report.agrees:
+    if not report.is_well:
         raise typer.Exit(1)
 
 
@@ -65,6 +65,8 @@ def show(console: Console, report: Report) -> None:
         console.print(totals(report))
     for difference in report.shown:
         console.print(f"! {sentence(difference)}", markup=False)
+    for subscription_id in report.missing_workflows:
+        console.print(f"! workflow_missing of {subscription_id}: the engine does not run it", markup=False)
 
 
 def summary(report: Report) -> str:
