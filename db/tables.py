@@ -8,7 +8,7 @@ history append-only. Ids are opaque text in "C" order; instants are `timestamptz
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -16,15 +16,12 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
-    DateTime,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
-    Sequence,
     SmallInteger,
     Table,
     Text,
@@ -34,102 +31,54 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from db.columns import (
+    ACCOUNTS,
+    ATTEMPT_STATES,
+    EVENT_KINDS,
+    LIVE_STATES,
+    OPEN_STATES,
+    PAYMENT_STATES,
+    PURPOSES,
+    currency,
+    id_,
+    instant,
+    metadata,
+    one_of,
+    quoted,
+    recorded_at,
+    seq,
+    words,
+)
+from db.watch_tables import incidents, reconciliations
 from domain.subscription import Status, StepKind
 
-PAYMENT_STATES: Final = ("scheduled", "collecting", "settled", "skipped", "failed", "refunded")
-ATTEMPT_STATES: Final = (
-    "sent",
-    "unsent",
-    "unknown",
-    "pending",
-    "attention",
-    "settled",
-    "declined",
-    "abandoned",
-)
-OPEN_STATES: Final = ("sent", "unsent", "unknown", "pending", "attention")
-"""An attempt whose outcome is not known. With `settled` they are live: nothing else may be sent for the payment."""
-LIVE_STATES: Final = (*OPEN_STATES, "settled")
-ACCOUNTS: Final = (
-    "customer",
-    "gateway_receivable",
-    "revenue",
-    "refunds",
-    "fees",
-    "chargebacks",
-    "repayments",
-)
-EVENT_KINDS: Final = ("operation", "status", "skip", "payment", "refund", "link", "incident", "note")
-PURPOSES: Final = ("charge", "refund", "twin")
-"""`twin`: giving back a second charge that the gateway made for a payment that had its charge already."""
-INCIDENT_KINDS: Final = (
-    "double_charge",
-    "charge_without_attempt",
-    "charge_missing_at_gateway",
-    "refund_missing_at_gateway",
-    "amount_differs",
-    "state_differs",
-    "ledger_differs",
-    "attempt_stuck",
-    "refund_refused",
-    "workflow_missing",
-)
-
-metadata: Final = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    }
-)
-events_seq: Final = Sequence("events_seq", metadata=metadata)
-"""Attempts and history draw from one sequence, so that both sort together."""
-
-
-def quoted(values: Any) -> str:
-    """`'a', 'b'`: the constants of a check or an index predicate."""
-    return ", ".join(f"'{value}'" for value in values)
-
-
-def _id(name: str, *args: Any, **kwargs: Any) -> Column[Any]:
-    return Column(name, Text(collation="C"), *args, **kwargs)
-
-
-def _instant(name: str, *, nullable: bool = False, **kwargs: Any) -> Column[Any]:
-    return Column(name, DateTime(timezone=True), nullable=nullable, **kwargs)
-
-
-def _words(name: str) -> Column[Any]:
-    return Column(name, Text, nullable=False, server_default="")
-
-
-def _recorded_at() -> Column[Any]:
-    return _instant("recorded_at", server_default=func.clock_timestamp())
-
-
-def _seq(**kwargs: Any) -> Column[Any]:
-    return Column("seq", BigInteger, nullable=False, server_default=events_seq.next_value(), **kwargs)
-
-
-def _one_of(column: str, values: Any) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({quoted(values)})", name=f"{column}_known")
-
-
-def _currency() -> CheckConstraint:
-    return CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency_code")
-
+__all__ = [
+    "APPEND_ONLY",
+    "attempts",
+    "card_links",
+    "customers",
+    "history",
+    "incidents",
+    "ledger",
+    "metadata",
+    "outbox",
+    "payment_methods",
+    "payments",
+    "products",
+    "reconciliations",
+    "requests",
+    "subscriptions",
+]
 
 customers: Final = Table(
     "customers",
     metadata,
-    _id("id", primary_key=True),
-    _words("email"),
-    _words("name"),
-    _instant("blocked_at", nullable=True),
-    _instant("created_at"),
-    _instant("updated_at"),
+    id_("id", primary_key=True),
+    words("email"),
+    words("name"),
+    instant("blocked_at", nullable=True),
+    instant("created_at"),
+    instant("updated_at"),
     Index("ix_customers_created", text("created_at DESC"), text("id DESC")),
 )
 for _column in (customers.c.email, customers.c.name):
@@ -143,13 +92,13 @@ for _column in (customers.c.email, customers.c.name):
 products: Final = Table(
     "products",
     metadata,
-    _id("id", primary_key=True),
+    id_("id", primary_key=True),
     Column("name", Text, nullable=False),
     Column("price_minor", BigInteger),
     Column("currency", Text),
-    _instant("created_at"),
-    _instant("updated_at"),
-    _currency(),
+    instant("created_at"),
+    instant("updated_at"),
+    currency(),
     CheckConstraint("price_minor >= 0 AND (price_minor IS NULL) = (currency IS NULL)", name="price_whole"),
     Index("ix_products_created", text("created_at DESC"), text("id DESC")),
 )
@@ -157,17 +106,17 @@ products: Final = Table(
 payment_methods: Final = Table(
     "payment_methods",
     metadata,
-    _id("id", primary_key=True),
-    _id("customer_id", ForeignKey("customers.id"), nullable=False),
+    id_("id", primary_key=True),
+    id_("customer_id", ForeignKey("customers.id"), nullable=False),
     Column("token", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    _words("brand"),
-    _words("last_four"),
+    words("brand"),
+    words("last_four"),
     Column("expires_month", SmallInteger),
     Column("expires_year", SmallInteger),
-    _instant("blocked_at", nullable=True),
-    _instant("created_at"),
-    _one_of("kind", ("card", "konbini", "bank_transfer")),
+    instant("blocked_at", nullable=True),
+    instant("created_at"),
+    one_of("kind", ("card", "konbini", "bank_transfer")),
     CheckConstraint("last_four ~ '^([0-9]{4})?$'", name="last_four_only"),
     CheckConstraint("expires_month BETWEEN 1 AND 12", name="expires_month_valid"),
     # What subscriptions point at: a card together with its owner.
@@ -179,11 +128,11 @@ payment_methods: Final = Table(
 subscriptions: Final = Table(
     "subscriptions",
     metadata,
-    _id("id", primary_key=True),
-    _id("customer_id", ForeignKey("customers.id"), nullable=False),
-    _id("product_id", ForeignKey("products.id"), nullable=False),
-    _id("order_id"),
-    _id("payment_method_id", nullable=False),
+    id_("id", primary_key=True),
+    id_("customer_id", ForeignKey("customers.id"), nullable=False),
+    id_("product_id", ForeignKey("products.id"), nullable=False),
+    id_("order_id"),
+    id_("payment_method_id", nullable=False),
     Column("terms", JSONB, nullable=False),
     Column("currency", Text, nullable=False),
     Column("period", Text, nullable=False),
@@ -192,24 +141,24 @@ subscriptions: Final = Table(
     Column("status", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("next_kind", Text),
-    _instant("next_at", nullable=True),
+    instant("next_at", nullable=True),
     Column("failing", Boolean, nullable=False),
     Column("charges", Integer, nullable=False),
     Column("charged_minor", BigInteger, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     Column("next_amount_minor", BigInteger),
-    _instant("cancel_at", nullable=True),
+    instant("cancel_at", nullable=True),
     Column("metadata", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
-    _instant("created_at"),
-    _instant("updated_at"),
+    instant("created_at"),
+    instant("updated_at"),
     ForeignKeyConstraint(
         ["payment_method_id", "customer_id"],
         ["payment_methods.id", "payment_methods.customer_id"],
         name="fk_subscriptions_payment_method_of_customer",
     ),
-    _one_of("status", [status.value for status in Status]),
-    _one_of("next_kind", [kind.value for kind in StepKind if kind is not StepKind.VERIFY]),
-    _currency(),
+    one_of("status", [status.value for status in Status]),
+    one_of("next_kind", [kind.value for kind in StepKind if kind is not StepKind.VERIFY]),
+    currency(),
     CheckConstraint("(next_kind IS NULL) = (next_at IS NULL)", name="next_step_whole"),
     CheckConstraint("charges >= 0 AND charged_minor >= 0", name="charged_not_negative"),
     CheckConstraint("amount_minor > 0 AND next_amount_minor > 0", name="amount_positive"),
@@ -239,17 +188,17 @@ subscriptions: Final = Table(
 payments: Final = Table(
     "payments",
     metadata,
-    _id("subscription_id", ForeignKey("subscriptions.id"), nullable=False),
+    id_("subscription_id", ForeignKey("subscriptions.id"), nullable=False),
     Column("number", Integer, nullable=False),
-    _instant("due_at"),
+    instant("due_at"),
     Column("amount_minor", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
     Column("state", Text, nullable=False),
-    _instant("settled_at", nullable=True),
+    instant("settled_at", nullable=True),
     Column("skip_reason", Text),
     PrimaryKeyConstraint("subscription_id", "number"),
-    _one_of("state", PAYMENT_STATES),
-    _currency(),
+    one_of("state", PAYMENT_STATES),
+    currency(),
     CheckConstraint("number >= 1", name="number_from_one"),
     CheckConstraint("amount_minor > 0", name="amount_positive"),
     CheckConstraint("(settled_at IS NOT NULL) = (state IN ('settled', 'refunded'))", name="settled_is_dated"),
@@ -259,29 +208,29 @@ payments: Final = Table(
 attempts: Final = Table(
     "attempts",
     metadata,
-    _id("key", primary_key=True),
-    _id("subscription_id", nullable=False),
+    id_("key", primary_key=True),
+    id_("subscription_id", nullable=False),
     Column("number", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("purpose", Text, nullable=False),
-    _id("reference", nullable=False),
+    id_("reference", nullable=False),
     Column("state", Text, nullable=False),
-    _id("payment_method_id", ForeignKey("payment_methods.id"), nullable=False),
+    id_("payment_method_id", ForeignKey("payment_methods.id"), nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
-    _instant("sent_at"),
-    _recorded_at(),
-    _instant("resolved_at", nullable=True),
+    instant("sent_at"),
+    recorded_at(),
+    instant("resolved_at", nullable=True),
     Column("decline", Text),
     Column("gateway_code", Text),
     Column("gateway_id", Text),
     Column("returns", Text),
-    _words("hint"),
+    words("hint"),
     Column("idempotency_check_failed", Boolean, nullable=False, server_default=text("false")),
     Column("needs_verification", Boolean, nullable=False, server_default=text("false")),
-    _instant("verified_at", nullable=True),
+    instant("verified_at", nullable=True),
     Column("resend_turn", Integer, nullable=False, server_default="0"),
-    _seq(),
+    seq(),
     ForeignKeyConstraint(
         ["subscription_id", "number"],
         ["payments.subscription_id", "payments.number"],
@@ -297,9 +246,9 @@ attempts: Final = Table(
         name="uq_attempts_attempt",
         postgresql_nulls_not_distinct=True,
     ),
-    _one_of("purpose", PURPOSES),
-    _one_of("state", ATTEMPT_STATES),
-    _currency(),
+    one_of("purpose", PURPOSES),
+    one_of("state", ATTEMPT_STATES),
+    currency(),
     CheckConstraint("attempt >= 1", name="attempt_from_one"),
     CheckConstraint("amount_minor > 0", name="amount_positive"),
     CheckConstraint(
@@ -343,19 +292,19 @@ ledger: Final = Table(
     "ledger",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    _id("attempt_key", ForeignKey("attempts.key"), nullable=False),
+    id_("attempt_key", ForeignKey("attempts.key"), nullable=False),
     Column("kind", Text, nullable=False),
     Column("debit_account", Text, nullable=False),
     Column("credit_account", Text, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
-    _instant("at"),
-    _recorded_at(),
+    instant("at"),
+    recorded_at(),
     UniqueConstraint("attempt_key", "kind", name="uq_ledger_attempt_kind"),
-    _one_of("kind", ("charge", "refund", "fee", "chargeback", "repayment", "correction")),
-    _one_of("debit_account", ACCOUNTS),
-    _one_of("credit_account", ACCOUNTS),
-    _currency(),
+    one_of("kind", ("charge", "refund", "fee", "chargeback", "repayment", "correction")),
+    one_of("debit_account", ACCOUNTS),
+    one_of("credit_account", ACCOUNTS),
+    currency(),
     CheckConstraint("amount_minor > 0", name="amount_positive"),
     CheckConstraint("debit_account <> credit_account", name="two_accounts"),
 )
@@ -363,17 +312,17 @@ ledger: Final = Table(
 history: Final = Table(
     "history",
     metadata,
-    _seq(primary_key=True),
-    _id("subject_id", nullable=False),
+    seq(primary_key=True),
+    id_("subject_id", nullable=False),
     Column("kind", Text, nullable=False),
-    _instant("at"),
-    _recorded_at(),
+    instant("at"),
+    recorded_at(),
     Column("actor", Text, nullable=False),
-    _words("comment"),
+    words("comment"),
     Column("number", Integer),
     Column("data", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
-    _id("event_key"),
-    _one_of("kind", EVENT_KINDS),
+    id_("event_key"),
+    one_of("kind", EVENT_KINDS),
     CheckConstraint("actor <> ''", name="actor_named"),
     Index("ix_history_subject", "subject_id", "seq"),
     Index(
@@ -388,11 +337,11 @@ requests: Final = Table(
     "requests",
     metadata,
     Column("scope", Text(collation="C"), nullable=False),
-    _id("request_id", nullable=False),
+    id_("request_id", nullable=False),
     Column("fingerprint", Text, nullable=False),
-    _id("subject_id", nullable=False),
+    id_("subject_id", nullable=False),
     Column("response", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
-    _instant("at"),
+    instant("at"),
     PrimaryKeyConstraint("scope", "request_id"),
 )
 
@@ -401,67 +350,23 @@ outbox: Final = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("topic", Text, nullable=False),
-    _id("subject_id", nullable=False),
+    id_("subject_id", nullable=False),
     Column("payload", JSONB, nullable=False),
-    _instant("created_at", server_default=func.clock_timestamp()),
-    _instant("delivered_at", nullable=True),
+    instant("created_at", server_default=func.clock_timestamp()),
+    instant("delivered_at", nullable=True),
     Index("ix_outbox_waiting", "id", postgresql_where=text("delivered_at IS NULL")),
-)
-
-incidents_seq: Final = Sequence("incidents_seq", metadata=metadata)
-incidents: Final = Table(
-    "incidents",
-    metadata,
-    _id("id", primary_key=True, server_default=text("'inc_' || nextval('incidents_seq')")),
-    Column("kind", Text, nullable=False),
-    # The same trouble found again is the same incident.
-    _id("dedupe_key", nullable=False),
-    _id("subject_id"),
-    Column("number", Integer),
-    _id("attempt_key", ForeignKey("attempts.key")),
-    Column("gateway_id", Text),
-    Column("amount_minor", BigInteger),
-    Column("currency", Text),
-    Column("facts", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
-    _instant("opened_at", server_default=func.clock_timestamp()),
-    _instant("closed_at", nullable=True),
-    Column("closed_by", Text),
-    _words("closing_comment"),
-    UniqueConstraint("dedupe_key", name="uq_incidents_dedupe_key"),
-    _one_of("kind", INCIDENT_KINDS),
-    _currency(),
-    CheckConstraint("(closed_at IS NULL) = (closed_by IS NULL)", name="closed_by_someone"),
-    CheckConstraint("amount_minor > 0", name="amount_positive"),
-    CheckConstraint("(amount_minor IS NULL) = (currency IS NULL)", name="amount_whole"),
-    Index("ix_incidents_open", "opened_at", "id", postgresql_where=text("closed_at IS NULL")),
-    Index("ix_incidents_subject", "subject_id", "opened_at"),
-)
-
-reconciliations: Final = Table(
-    "reconciliations",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("gateway", Text, nullable=False),
-    # What the run covered, by the gateway's own clock.
-    _instant("since"),
-    _instant("until"),
-    _instant("started_at"),
-    _instant("finished_at"),
-    Column("report", JSONB, nullable=False),
-    CheckConstraint("since <= until", name="window_forward"),
-    Index("ix_reconciliations_gateway", "gateway", text("until DESC")),
 )
 
 card_links: Final = Table(
     "card_links",
     metadata,
     Column("token_hash", Text(collation="C"), primary_key=True),
-    _id("subscription_id", ForeignKey("subscriptions.id"), nullable=False),
-    _id("form_id"),
-    _instant("expires_at"),
-    _instant("created_at"),
-    _instant("used_at", nullable=True),
-    _instant("revoked_at", nullable=True),
+    id_("subscription_id", ForeignKey("subscriptions.id"), nullable=False),
+    id_("form_id"),
+    instant("expires_at"),
+    instant("created_at"),
+    instant("used_at", nullable=True),
+    instant("revoked_at", nullable=True),
     # Opening a new link voids the old one: at most one can be used (subscriptions.md §7).
     Index(
         "uq_card_links_usable",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from temporalio import workflow
 from temporalio.common import VersioningBehavior
 
 with workflow.unsafe.imports_passed_through():
+    from activities.contracts.billing import Outcome
     from domain.unresolved import Mode
     from workflows import messages
     from workflows.subscription import Subscription
@@ -25,9 +28,9 @@ class TimerBeforeTheCharge(_Changed):
     async def run(self, start: messages.SubscriptionInput) -> messages.Opened | messages.Answer:
         return await super().run(start)
 
-    async def _charge(self, mode: Mode) -> None:
+    async def _charge(self, mode: Mode, **more: Any) -> Outcome:
         await workflow.sleep(1)
-        await super()._charge(mode)
+        return await super()._charge(mode, **more)
 
 
 @workflow.defn(name="Subscription", versioning_behavior=VersioningBehavior.PINNED)
@@ -40,9 +43,9 @@ class ActivityBeforeTheCharge(_Changed):
     async def run(self, start: messages.SubscriptionInput) -> messages.Opened | messages.Answer:
         return await super().run(start)
 
-    async def _charge(self, mode: Mode) -> None:
+    async def _charge(self, mode: Mode, **more: Any) -> Outcome:
         await self._record()
-        await super()._charge(mode)
+        return await super()._charge(mode, **more)
 
 
 @workflow.defn(name="Subscription", versioning_behavior=VersioningBehavior.PINNED)

@@ -10,7 +10,6 @@ every id is made up.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,6 +38,7 @@ from domain.declines import DeclineCode
 from domain.money import Money
 from domain.terms import ResumePolicy
 from runtime.embedded.temporal_servers import TimeSkippingServer
+from runtime.lifecycle import run_cli
 from tests.workflows.conftest import START, Stage
 from tests.workflows.fake_reconciliation import FakeReconciliation
 from tests.workflows.fakes import FakeRecords
@@ -319,4 +319,4 @@ async def record(names: list[str]) -> None:
 
 if __name__ == "__main__":
     HISTORIES.mkdir(exist_ok=True)
-    asyncio.run(record(sys.argv[1:] or list(STORIES)))
+    run_cli(record(sys.argv[1:] or list(STORIES)))

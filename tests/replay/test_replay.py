@@ -69,13 +69,22 @@ def test_the_recorded_histories_reach_every_kind_of_command_and_message():
     for word in (
         "billing.charge",
         "billing.refund",
+        "billing.verify",
         "subscription.open",
         "subscription.record",
         "suspend",
         "resume",
     ):
         assert f'"{word}"' in text, word
-    for word in ("cancel", "recover", "change_card", "change_amount", "open_card_link", "await_opened"):
+    for word in (
+        "cancel",
+        "recover",
+        "change_card",
+        "change_amount",
+        "open_card_link",
+        "settle_attention",
+        "await_opened",
+    ):
         assert f'"name": "{word}"' in text, word
 
 
@@ -119,7 +128,7 @@ def test_no_call_that_makes_a_command_was_added_removed_or_moved():
 def test_the_fingerprint_sees_the_commands_it_is_there_for():
     listed = [line for lines in fingerprint().values() for line in lines]
     for wanted in (
-        "Subscription._charge: execute_activity_method(BillingContract.charge)",
+        "SubscriptionMoney._charge: execute_activity_method(BillingContract.charge)",
         "Subscription._reached: wait_condition(timeout)",
         "Subscription._continue_as_new: continue_as_new()",
         "Memory._show_status: upsert_search_attributes()",
@@ -129,7 +138,7 @@ def test_the_fingerprint_sees_the_commands_it_is_there_for():
 
 
 def test_a_timer_before_the_charge_would_change_the_fingerprint():
-    text = (ROOT / "workflows" / "subscription.py").read_text(encoding="utf-8")
+    text = (ROOT / "workflows" / "subscription_money.py").read_text(encoding="utf-8")
     before = "        state, now = self._current, self._now()\n"
     assert before in text
     slower = text.replace(before, "        await workflow.sleep(1)\n" + before, 1)
