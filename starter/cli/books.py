@@ -1,12 +1,12 @@
-"""`teiki reconcile`, and the three books side by side as people read them."""
+"""`teiki reconcile`, the three books side by side as people read them, and the incidents that wait for them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from starter.cli.options import Json, instant
+from starter.cli.options import Cursor, Json, Limit, instant
 from starter.cli.output import answer, errors
 from starter.cli.session import with_teiki
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from activities.contracts.reconciliation import FoundDifference, Report
+    from db.reads.incidents import IncidentPage
     from starter.teiki import Teiki
 
 Since = Annotated[
@@ -26,9 +27,13 @@ Since = Annotated[
 ]
 
 
+incidents = typer.Typer(help="What does not add up and waits for a person.", no_args_is_help=True)
+
+
 def register(app: typer.Typer) -> None:
-    """Add the command to `teiki`."""
+    """Add the commands to `teiki`."""
     app.command()(reconcile)
+    app.add_typer(incidents, name="incident")
 
 
 def reconcile(since: Since = None, as_json: Json = False) -> None:
@@ -50,6 +55,49 @@ def reconcile(since: Since = None, as_json: Json = False) -> None:
     answer(document, as_json=as_json, page=lambda console: show(console, report))
     if not report.is_well:
         raise typer.Exit(1)
+
+
+@incidents.command("list")
+def list_incidents(
+    subscription: Annotated[str | None, typer.Option(metavar="ID", help="Of this subscription only.")] = None,
+    with_closed: Annotated[bool, typer.Option("--all", help="Also those that somebody has closed.")] = False,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    as_json: Json = False,
+) -> None:
+    """Open incidents, newest first."""
+    page = with_teiki(
+        lambda teiki: teiki.reconciliation.incidents(
+            subject_id=subscription, with_closed=with_closed, cursor=cursor, limit=limit
+        )
+    )
+    answer(page, as_json=as_json, page=lambda console: show_incidents(console, page))
+
+
+def show_incidents(console: Console, page: IncidentPage) -> None:
+    """Incidents as a table."""
+    from rich.table import Table  # noqa: PLC0415 - Rich is loaded when something is printed
+
+    if not page.items:
+        console.print("No incidents.", markup=False)
+        return
+    table = Table(
+        "incident", "opened", "kind", "about", "amount", "seen", header_style="bold", box=None, pad_edge=False
+    )
+    for item in page.items:
+        payment = f", payment {item.number}" if item.number is not None else ""
+        closed = f" (closed by {item.closed_by}: {item.closing_comment})" if item.closed_at else ""
+        table.add_row(
+            item.id,
+            f"{item.opened_at:%Y-%m-%d %H:%M} UTC",
+            item.kind,
+            (item.subject_id or item.gateway_id or "") + payment,
+            str(item.amount) if item.amount else "",
+            _facts(item.facts) + closed,
+        )
+    console.print(table)
+    if page.next_cursor:
+        console.print(f"More: --cursor {page.next_cursor}", markup=False, soft_wrap=True)
 
 
 def show(console: Console, report: Report) -> None:
@@ -104,5 +152,8 @@ def sentence(difference: FoundDifference) -> str:
     """One difference in words: what, about which payment, and what was seen."""
     about = f" of {difference.subject_id}" if difference.subject_id else ""
     payment = f", payment {difference.number}" if difference.number is not None else ""
-    facts = ", ".join(f"{name} {value}" for name, value in difference.facts.items())
-    return f"{difference.kind}{about}{payment}: {facts}"
+    return f"{difference.kind}{about}{payment}: {_facts(difference.facts)}"
+
+
+def _facts(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
