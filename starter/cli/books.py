@@ -77,6 +77,7 @@ def list_incidents(
 def show_incidents(console: Console, page: IncidentPage) -> None:
     """Incidents as a table."""
     from rich.table import Table  # noqa: PLC0415 - Rich is loaded when something is printed
+    from rich.text import Text  # noqa: PLC0415 - as above
 
     if not page.items:
         console.print("No incidents.", markup=False)
@@ -87,7 +88,7 @@ def show_incidents(console: Console, page: IncidentPage) -> None:
     for item in page.items:
         payment = f", payment {item.number}" if item.number is not None else ""
         closed = f" (closed by {item.closed_by}: {item.closing_comment})" if item.closed_at else ""
-        table.add_row(
+        cells = (
             item.id,
             f"{item.opened_at:%Y-%m-%d %H:%M} UTC",
             item.kind,
@@ -95,6 +96,8 @@ def show_incidents(console: Console, page: IncidentPage) -> None:
             str(item.amount) if item.amount else "",
             _facts(item.facts) + closed,
         )
+        # As text: what was seen at a gateway is nobody's markup.
+        table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
     if page.next_cursor:
         console.print(f"More: --cursor {page.next_cursor}", markup=False, soft_wrap=True)
