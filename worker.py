@@ -37,11 +37,18 @@ from runtime.search_attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
 from runtime.telemetry import start_telemetry
 from runtime.temporal import connect, ensure_search_attributes
-from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
+from workflows.catalogue import AddPaymentMethodEntry, CloseIncidentEntry, PutCustomerEntry, PutProductEntry
 from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
 
-WORKFLOWS = [Subscription, Reconciliation, PutCustomerEntry, PutProductEntry, AddPaymentMethodEntry]
+WORKFLOWS = [
+    Subscription,
+    Reconciliation,
+    PutCustomerEntry,
+    PutProductEntry,
+    AddPaymentMethodEntry,
+    CloseIncidentEntry,
+]
 
 RECONCILIATION = "reconciliation"
 """The schedule's id, and the beginning of its runs' ids."""
