@@ -1,4 +1,4 @@
-"""`teiki reconcile`, the three books side by side as people read them, and the incidents that wait for them."""
+"""`teiki reconcile`, the three books side by side as people read them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from starter.cli.options import Cursor, Json, Limit, instant
+from starter.cli.options import Json, instant
 from starter.cli.output import answer, errors
 from starter.cli.session import with_teiki
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from activities.contracts.reconciliation import FoundDifference, Report
-    from db.reads.incidents import IncidentPage
     from starter.teiki import Teiki
 
 Since = Annotated[
@@ -27,13 +26,9 @@ Since = Annotated[
 ]
 
 
-incidents = typer.Typer(help="What does not add up and waits for a person.", no_args_is_help=True)
-
-
 def register(app: typer.Typer) -> None:
-    """Add the commands to `teiki`."""
+    """Add the command to `teiki`."""
     app.command()(reconcile)
-    app.add_typer(incidents, name="incident")
 
 
 def reconcile(since: Since = None, as_json: Json = False) -> None:
@@ -55,52 +50,6 @@ def reconcile(since: Since = None, as_json: Json = False) -> None:
     answer(document, as_json=as_json, page=lambda console: show(console, report))
     if not report.is_well:
         raise typer.Exit(1)
-
-
-@incidents.command("list")
-def list_incidents(
-    subscription: Annotated[str | None, typer.Option(metavar="ID", help="Of this subscription only.")] = None,
-    with_closed: Annotated[bool, typer.Option("--all", help="Also those that somebody has closed.")] = False,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    as_json: Json = False,
-) -> None:
-    """Open incidents, newest first."""
-    page = with_teiki(
-        lambda teiki: teiki.reconciliation.incidents(
-            subject_id=subscription, with_closed=with_closed, cursor=cursor, limit=limit
-        )
-    )
-    answer(page, as_json=as_json, page=lambda console: show_incidents(console, page))
-
-
-def show_incidents(console: Console, page: IncidentPage) -> None:
-    """Incidents as a table."""
-    from rich.table import Table  # noqa: PLC0415 - Rich is loaded when something is printed
-    from rich.text import Text  # noqa: PLC0415 - as above
-
-    if not page.items:
-        console.print("No incidents.", markup=False)
-        return
-    table = Table(
-        "incident", "opened", "kind", "about", "amount", "seen", header_style="bold", box=None, pad_edge=False
-    )
-    for item in page.items:
-        payment = f", payment {item.number}" if item.number is not None else ""
-        closed = f" (closed by {item.closed_by}: {item.closing_comment})" if item.closed_at else ""
-        cells = (
-            item.id,
-            f"{item.opened_at:%Y-%m-%d %H:%M} UTC",
-            item.kind,
-            (item.subject_id or item.gateway_id or "") + payment,
-            str(item.amount) if item.amount else "",
-            _facts(item.facts) + closed,
-        )
-        # As text: what was seen at a gateway is nobody's markup.
-        table.add_row(*(Text(cell) for cell in cells))
-    console.print(table)
-    if page.next_cursor:
-        console.print(f"More: --cursor {page.next_cursor}", markup=False, soft_wrap=True)
 
 
 def show(console: Console, report: Report) -> None:

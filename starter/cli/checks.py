@@ -271,7 +271,7 @@ class _Visit:
             + (f"; open incidents: {waiting}" if waiting else "")
         )
         if not report.agrees:
-            raise Failed(found, "`teiki incident list` names them; look into each.", **facts)
+            raise Failed(found, "`teiki attention list` names them; look into each.", **facts)
         return found, facts
 
     async def everyone_is_running(self) -> Answer:

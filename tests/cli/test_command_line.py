@@ -29,9 +29,7 @@ def commands(group=None, path=()):
 
 ALL = list(commands())
 LEAVES = [
-    path
-    for path in ALL
-    if path and path[-1] not in {"subscription", "customer", "product", "payment-method", "incident"}
+    path for path in ALL if path and path[-1] not in {"subscription", "customer", "product", "payment-method"}
 ]
 
 
