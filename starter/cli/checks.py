@@ -25,6 +25,7 @@ from activities.contracts.reconciliation import Report, Totals
 from db import migrate
 from db.engine import Database
 from db.reads.circuits import gateway_circuit
+from db.reads.incidents import count_open
 from domain.errors import TeikiError
 from domain.money import Money
 from runtime.search_attributes import SEARCH_ATTRIBUTES
@@ -277,9 +278,15 @@ class _Visit:
         self._report = report = await teiki.reconciliation.run(patience_s=_PATIENCE_FOR["ledger"])
         facts = report.model_dump(mode="json")
         sums = "; ".join(_sums(currency, of) for currency, of in sorted(report.totals.items()))
-        found = books.summary(report) + (f" ({sums})" if sums else "")
+        # Also those of days that this run did not look at.
+        waiting = await count_open(self.database)
+        found = (
+            books.summary(report)
+            + (f" ({sums})" if sums else "")
+            + (f"; open incidents: {waiting}" if waiting else "")
+        )
         if not report.agrees:
-            raise Failed(found, "`teiki reconcile` names them; each is an incident to look into.", **facts)
+            raise Failed(found, "`teiki attention list` names them; look into each.", **facts)
         return found, facts
 
     async def everyone_is_running(self) -> Answer:
