@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
+from typing import TypedDict
 
 from temporalio.client import (
     Schedule,
@@ -21,7 +23,7 @@ from temporalio.client import (
     ScheduleRange,
     ScheduleSpec,
 )
-from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.common import MetricMeter, VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.billing import BillingActivities
@@ -29,19 +31,30 @@ from activities.contracts.reconciliation import ReconciliationInput
 from activities.engine_census import EngineCensus
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
+from db.circuits import CircuitRows
 from db.engine import Database
+from gateways.circuit import Circuit, CircuitPolicy, CircuitState
 from gateways.factory import gateway_of
+from gateways.guarded import GuardedGateway
+from gateways.port import PaymentGateway
 from runtime.lifecycle import mark_ready, run_service
 from runtime.schedules import ensure_schedule
 from runtime.search_attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
-from runtime.telemetry import start_telemetry
+from runtime.telemetry import process_runtime, start_telemetry
 from runtime.temporal import connect, ensure_search_attributes
-from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
+from workflows.catalogue import AddPaymentMethodEntry, CloseIncidentEntry, PutCustomerEntry, PutProductEntry
 from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
 
-WORKFLOWS = [Subscription, Reconciliation, PutCustomerEntry, PutProductEntry, AddPaymentMethodEntry]
+WORKFLOWS = [
+    Subscription,
+    Reconciliation,
+    PutCustomerEntry,
+    PutProductEntry,
+    AddPaymentMethodEntry,
+    CloseIncidentEntry,
+]
 
 RECONCILIATION = "reconciliation"
 """The schedule's id, and the beginning of its runs' ids."""
@@ -54,9 +67,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     client = await connect(settings)
     await ensure_search_attributes(client, SEARCH_ATTRIBUTES)
     database = Database.connect(settings.database, pool_size=settings.database_pool_size)
-    gateway = gateway_of(
-        settings.gateway, settings.gateway_url, horizon_seconds=settings.inflight_horizon_seconds
-    )
+    gateway = guarded_gateway(settings, database, process_runtime(settings).metric_meter)
     billing = BillingActivities(database, gateway)
     records = RecordsActivities(database, gateway)
     reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
@@ -67,6 +78,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         activities=[*billing.registered(), *records.registered(), *reconciliation.registered()],
         max_cached_workflows=settings.max_cached_workflows,
         max_concurrent_activities=settings.max_concurrent_activities,
+        **limits_of(settings),
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
         deployment_config=deployment_of(settings),
     )
@@ -79,6 +91,51 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     finally:
         await gateway.close()
         await database.close()
+
+
+class Limits(TypedDict):
+    """How fast the task queue may be emptied, by all workers together."""
+
+    max_task_queue_activities_per_second: float | None
+    disable_eager_activity_execution: bool
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The payment company's rate limit, kept by Temporal's server for the whole queue.
+
+    The server sees nothing of an activity that is dispatched eagerly, so with a limit none is. (SDK 1.35 keeps to that
+    by itself; it is said here because a limit must not hang on what is not promised.)
+    """
+    rate = settings.gateway_rate_per_second
+    return Limits(
+        max_task_queue_activities_per_second=rate, disable_eager_activity_execution=rate is not None
+    )
+
+
+def guarded_gateway(settings: Settings, database: Database, meter: MetricMeter) -> PaymentGateway:
+    """The payment company behind the circuit that all workers share (docs/operations.md)."""
+    gateway = gateway_of(
+        settings.gateway, settings.gateway_url, horizon_seconds=settings.inflight_horizon_seconds
+    )
+    if not settings.gateway_circuit_failures:
+        return gateway
+    circuit = Circuit(
+        CircuitRows(database, settings.gateway),
+        policy=CircuitPolicy(failures=settings.gateway_circuit_failures),
+        on_change=_shown(meter, settings.gateway),
+    )
+    return GuardedGateway(gateway, circuit)
+
+
+def _shown(meter: MetricMeter, gateway: str) -> Callable[[CircuitState], None]:
+    gauge = meter.create_gauge("teiki_gateway_circuit_open", "1 while the payment company is left alone")
+
+    def show(state: CircuitState) -> None:
+        gauge.set(int(state is not CircuitState.CLOSED), {"gateway": gateway})
+        level = logging.INFO if state is CircuitState.CLOSED else logging.WARNING
+        _logger.log(level, "gateway circuit", extra={"gateway": gateway, "state": state.value})
+
+    return show
 
 
 def daily_reconciliation(settings: Settings) -> Schedule:

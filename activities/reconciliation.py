@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from temporalio import activity
 
@@ -91,8 +91,10 @@ class ReconciliationActivities(ReconciliationContract):
             for subscription_id in missed:
                 # It may have ended between the two questions.
                 status = await reconciliations.status_if_running(self.db, subscription_id)
-                if status is not None:
-                    await note(self.db, report, workflow_missing(subscription_id, status=status))
+                if status is None:
+                    continue
+                if await raised(self.db, workflow_missing(subscription_id, status=status)) != "explained":
+                    report.workflows_missing += 1
                     if len(report.missing_workflows) < SHOWN_MAX:
                         report.missing_workflows.append(subscription_id)
             after, asked = running[-1][0], asked + len(running)
@@ -251,7 +253,21 @@ class _Comparison:
 
 
 async def note(db: Database, report: Report, difference: Difference) -> None:
-    """Show a difference to people, once, and count it."""
+    """Show a difference between the books to people, and count it."""
+    known = await raised(db, difference)
+    if known == "explained":
+        report.incidents_explained += 1
+        return
+    report.incidents_new += known == "new"
+    report.incidents_known += known == "waiting"
+    if len(report.shown) < SHOWN_MAX:
+        names = FoundDifference.model_fields.keys() - {"amount_minor"}
+        facts = {name: getattr(difference, name) for name in names}
+        report.shown.append(FoundDifference(amount_minor=difference.minor, **facts))
+
+
+async def raised(db: Database, difference: Difference) -> Literal["new", "waiting", "explained"]:
+    """Open its incident, unless it is known: it waits for a person, or a person has closed it."""
     is_new = await incidents.open_incident(
         db,
         kind=difference.kind,
@@ -264,23 +280,9 @@ async def note(db: Database, report: Report, difference: Difference) -> None:
         currency=difference.currency,
         facts=difference.facts,
     )
-    if not is_new and await incidents.is_closed(db, difference.dedupe_key):
-        report.incidents_explained += 1
-        return
-    report.incidents_new += is_new
-    report.incidents_known += not is_new
-    if len(report.shown) < SHOWN_MAX:
-        report.shown.append(
-            FoundDifference(
-                kind=difference.kind,
-                subject_id=difference.subject_id,
-                number=difference.number,
-                gateway_id=difference.gateway_id,
-                amount_minor=difference.minor,
-                currency=difference.currency,
-                facts=difference.facts,
-            )
-        )
+    if is_new:
+        return "new"
+    return "explained" if await incidents.is_closed(db, difference.dedupe_key) else "waiting"
 
 
 def _payment(reference: str) -> tuple[str, int] | None:

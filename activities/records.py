@@ -12,11 +12,13 @@ from temporalio import activity
 
 from activities.contracts.records import (
     ADD_PAYMENT_METHOD,
+    CLOSE_INCIDENT,
     OPEN,
     PUT_CUSTOMER,
     PUT_PRODUCT,
     RECORD,
     AddPaymentMethod,
+    CloseIncident,
     Entry,
     OpenInput,
     OpenResult,
@@ -26,9 +28,9 @@ from activities.contracts.records import (
     RecordResult,
     RecordsContract,
 )
-from db import catalogue, subscriptions
+from db import catalogue, incidents, subscriptions
 from db.engine import Database
-from domain.errors import ErrorCode
+from domain.errors import ErrorCode, TeikiError
 from gateways.port import PaymentGateway
 
 
@@ -67,3 +69,21 @@ class RecordsActivities(RecordsContract):
                 message="The payment company does not know this token.",
             )
         return Entry(**asdict(await catalogue.add_payment_method(self.db, order, details)))
+
+    @activity.defn(name=CLOSE_INCIDENT)
+    async def close_incident(self, order: CloseIncident) -> Entry:
+        try:
+            is_new = await incidents.close_incident(
+                self.db, order.id, actor=order.actor, comment=order.comment, at=order.at
+            )
+        except TeikiError as error:
+            if error.code is not ErrorCode.INCIDENT_NOT_FOUND:
+                raise
+            return Entry(
+                id=order.id,
+                outcome="refused",
+                code=error.code.value,
+                message=error.message,
+                facts=error.facts,
+            )
+        return Entry(id=order.id, outcome="recorded" if is_new else "duplicate")

@@ -37,7 +37,7 @@ from runtime.settings import Settings
 from runtime.telemetry import start_telemetry
 from runtime.temporal import connect
 from worker import deployment_of
-from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
+from workflows.catalogue import AddPaymentMethodEntry, CloseIncidentEntry, PutCustomerEntry, PutProductEntry
 
 EMPTY: Final = "empty"
 EMPTY_CUT: Final = "empty-cut"
@@ -114,7 +114,13 @@ class Host:
         records = RecordsActivities(self._database, self._gateway)
         self._worker = Worker(
             self._client,
-            workflows=[TimeLapse, PutCustomerEntry, PutProductEntry, AddPaymentMethodEntry],
+            workflows=[
+                TimeLapse,
+                PutCustomerEntry,
+                PutProductEntry,
+                AddPaymentMethodEntry,
+                CloseIncidentEntry,
+            ],
             activities=[*billing.registered(), *records.registered()],
             **common,
         )

@@ -66,3 +66,21 @@ reconciliations: Final = Table(
     CheckConstraint("since <= until", name="window_forward"),
     Index("ix_reconciliations_gateway", "gateway", text("until DESC")),
 )
+
+gateway_circuits: Final = Table(
+    "gateway_circuits",
+    metadata,
+    Column("gateway", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    instant("opened_at", nullable=True),
+    instant("retry_at", nullable=True),
+    words("last_hint"),
+    instant("updated_at"),
+    one_of("state", ("closed", "open", "half_open")),
+    CheckConstraint("failures >= 0", name="failures_counted"),
+    CheckConstraint(
+        "(state = 'closed') = (opened_at IS NULL) AND (opened_at IS NULL) = (retry_at IS NULL)",
+        name="open_since_and_until",
+    ),
+)

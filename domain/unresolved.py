@@ -22,6 +22,7 @@ PENDING_LIFE: Final = timedelta(hours=24)
 VERIFICATIONS_MAX: Final = 20
 """Questions of one verification; after these, reconciliation goes on looking and this subscription does not."""
 _UNKNOWN_FIRST: Final = timedelta(seconds=15)
+_UNKNOWN_MAX: Final = timedelta(minutes=10)
 _PENDING_FIRST: Final = timedelta(seconds=30)
 _PENDING_MAX: Final = timedelta(hours=1)
 _UNSENT_FIRST: Final = timedelta(seconds=15)
@@ -143,7 +144,7 @@ def _next_question(flight: InFlight, now: datetime) -> datetime:
         next_at = now + min(_PENDING_FIRST * doubled, _PENDING_MAX)
         return max(now, give_up_at) if next_at >= give_up_at > now else next_at
     horizon_at = flight.resent_at + timedelta(seconds=flight.horizon_s)
-    next_at = now + _UNKNOWN_FIRST * doubled
+    next_at = now + min(_UNKNOWN_FIRST * doubled, _UNKNOWN_MAX)
     return min(next_at, horizon_at) if horizon_at > now else next_at
 
 

@@ -72,10 +72,14 @@ class Pending(_Outcome):
 
 
 class Unknown(_Outcome):
-    """We cannot tell whether anything happened. `hint` says what was seen; it decides nothing."""
+    """We cannot tell whether anything happened. `hint` says what was seen; it decides nothing.
+
+    `outage`: it looks as if the gateway were down (timeout, broken connection, 5xx). For the circuit only.
+    """
 
     kind: Literal["unknown"] = "unknown"
     hint: str
+    outage: bool = False
 
 
 class Unavailable(_Outcome):
@@ -171,7 +175,16 @@ class PaymentGateway(Protocol):
 
     async def get(self, gateway_id: str) -> GatewayCharge | None: ...
 
-    async def list(self, *, since: datetime, cursor: str | None = None) -> Page: ...
+    async def list(self, *, since: datetime, cursor: str | None = None) -> Page:
+        """Every charge and refund that appeared in the gateway's book from `since` on, oldest appearance first.
+
+        A record appears when it is made, or later where look-ups lag. Each page shows records as they stand now;
+        `next_cursor` continues after its last one and None means: nothing more for the moment. Records that appear
+        while somebody pages come behind the cursor, so nobody misses them. To list again later, begin at the
+        instant at which the last listing *began*: a record that lags may have a `created_at` before it. Records that
+        merely change (a pending charge settles) do not appear again.
+        """
+        ...
 
     async def token_details(self, token: str) -> TokenDetails | None: ...
 

@@ -161,9 +161,9 @@ class SandboxGateway:
         except aiohttp.ClientConnectorError:
             return Unavailable(hint="no connection")
         except TimeoutError:
-            return Unknown(hint="timeout")
+            return Unknown(hint="timeout", outage=True)
         except aiohttp.ClientError as error:
-            return Unknown(hint=f"connection broken ({type(error).__name__})")
+            return Unknown(hint=f"connection broken ({type(error).__name__})", outage=True)
         if response.status != 200:
             return _refused(response.status, response.headers.get("Retry-After"), raw)
         check_failed = response.headers.get("Idempotency-Status") == "error"
@@ -204,7 +204,8 @@ def _refused(status: int, retry_after: str | None, raw: bytes) -> ChargeOutcome:
             hint="rate limited", retry_after=None if seconds is None else timedelta(seconds=seconds)
         )
     if status >= 500 or not isinstance(code, str) or code in _IN_DOUBT:
-        return Unknown(hint=f"http {status}" + (f" {code}" if isinstance(code, str) else ""))
+        hint = f"http {status}" + (f" {code}" if isinstance(code, str) else "")
+        return Unknown(hint=hint, outage=status >= 500)
     # The request itself was refused (not found, more than is left, …): a definite no, and no money moved.
     return Declined(code=DeclineCode.PROCESSING_ERROR, gateway_code=code)
 

@@ -16,7 +16,15 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveInt, SecretStr, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -80,6 +88,12 @@ class Settings(BaseSettings):
     build_id: str | None = None
     inflight_horizon_seconds: PositiveInt | None = None
     """Overrides the gateway's own answer to "how long may a request still take effect" (charging.md §2)."""
+    gateway_rate_per_second: PositiveFloat | None = None
+    """The most activities a second that Temporal hands out on the task queue, to all workers together: a limit for the
+    calls to the payment company. Give all workers the same.
+    """
+    gateway_circuit_failures: NonNegativeInt = 10
+    """So many failed calls in a row, and the payment company is left alone for a while; 0: never."""
     ready_file: Path | None = None
     """A service writes this file once it serves."""
 

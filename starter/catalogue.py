@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from activities.contracts.records import AddPaymentMethod, Entry, PutCustomer, PutProduct
+from activities.contracts.records import AddPaymentMethod, CloseIncident, Entry, PutCustomer, PutProduct
 from db.reads import catalogue as reads
 from domain.errors import ErrorCode, TeikiError
 from domain.free_text import require_free_text
@@ -23,11 +23,15 @@ if TYPE_CHECKING:
     from starter.teiki import Teiki
 
 
-class _Entries:
+class Entries:
+    """What is entered by a short workflow of one activity."""
+
     def __init__(self, teiki: Teiki) -> None:
         self._teiki = teiki
 
-    async def _enter(self, workflow: Any, order: PutCustomer | PutProduct | AddPaymentMethod) -> str:
+    async def _enter(
+        self, workflow: Any, order: PutCustomer | PutProduct | AddPaymentMethod | CloseIncident
+    ) -> str:
         # The id holds the content too: the same request id with other content must reach the database, which refuses
         # it, and not be answered with the first one's result.
         content = order.model_dump_json(exclude={"id", "at", "request_id"})
@@ -42,7 +46,7 @@ class _Entries:
         return entry.id
 
 
-class Customers(_Entries):
+class Customers(Entries):
     """`teiki.customers`."""
 
     async def put(
@@ -76,7 +80,7 @@ class Customers(_Entries):
         return await reads.list_customers(await self._teiki.database(), text=text, cursor=cursor, limit=limit)
 
 
-class Products(_Entries):
+class Products(Entries):
     """`teiki.products`."""
 
     async def put(
@@ -107,7 +111,7 @@ class Products(_Entries):
         return await reads.list_products(await self._teiki.database(), cursor=cursor, limit=limit)
 
 
-class PaymentMethods(_Entries):
+class PaymentMethods(Entries):
     """`teiki.payment_methods`."""
 
     async def add(

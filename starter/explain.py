@@ -29,6 +29,7 @@ from starter.wording import (
 _LEARNED_LATE: Final = timedelta(seconds=10)
 """An answer later than this came by asking, not with the request."""
 
+_CHARGED_TWICE: Final = "The gateway charged it twice under one reference; the second charge"
 _OPEN_ATTEMPTS: Final = {
     "sent": "it is on its way, its outcome is not known yet",
     "unsent": "the gateway would not take it, so nothing happened, and it is sent again later",
@@ -234,9 +235,10 @@ class _Teller:
         for event in self.story.of_payment("refund", payment.number):
             yield self._refund_words(event)
         for attempt in payment.attempts:
-            if attempt.purpose == "refund" and attempt.resolved_at is None:
+            if attempt.purpose != "charge" and attempt.resolved_at is None:
+                late = "Its money came after the end and" if attempt.purpose == "refund" else _CHARGED_TWICE
                 since, state = self._at(attempt.sent_at), attempt.state
-                yield f"Its money came after the end and is being returned since {since} (the refund is {state})."
+                yield f"{late} is being returned since {since} (the refund is {state})."
 
     def _refund_words(self, event: EventDetail) -> str:
         if event.data["outcome"] != "succeeded":
@@ -244,6 +246,8 @@ class _Teller:
             return f"Its refund did not succeed ({why}): a person must see to it."
         amount = Money(minor=event.data["amount_minor"], currency=event.data["currency"])
         returned = f"The {amount} went back on {self._at(event.at)}"
+        if event.data.get("reason") == "double_charge":
+            return f"The gateway had charged it twice under one reference. {returned}; the payment itself stays paid."
         if event.data.get("reason") != "settled_after_the_end":
             return f"{returned} ({event.data.get('reason', 'refunded')})."
         end = self.story.last_move(Status.CANCELED, Status.COMPLETED)

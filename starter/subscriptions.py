@@ -187,6 +187,21 @@ class Subscription:
         )
         return f"{self._teiki.settings.public_url.rstrip('/')}/card-change/{token}"
 
+    async def settle_attention(
+        self, *, number: int, returns: str | None, moved: bool, gateway_id: str | None, again: bool, **by: Any
+    ) -> SubscriptionView:
+        """A person's word on an attempt in `attention`; see `teiki.attention.settle`, which reads the rest."""
+        return await self._send(
+            SubscriptionWorkflow.settle_attention,
+            messages.SettleAttention,
+            number=number,
+            returns=returns,
+            moved=moved,
+            gateway_id=gateway_id,
+            again=again,
+            **by,
+        )
+
     async def what_if(self, operation: Callable[[State, datetime], object] | None = None) -> Plan:
         """The payments to come if every charge succeeds, after an operation tried on a copy. Changes nothing.
 

@@ -23,6 +23,7 @@ from db.engine import Database
 from domain.identifiers import new_id
 from runtime.settings import Settings
 from runtime.temporal import connect
+from starter.attention import Attention
 from starter.catalogue import Customers, PaymentMethods, Products
 from starter.engine import Engine
 from starter.reconciliation import Reconciliations
@@ -44,6 +45,7 @@ class Teiki:
         self.customers = Customers(self)
         self.products = Products(self)
         self.payment_methods = PaymentMethods(self)
+        self.attention = Attention(self)
         self.reconciliation = Reconciliations(self)
         self._database: Database | None = None
         self._connecting = asyncio.Lock()

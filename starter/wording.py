@@ -6,9 +6,11 @@ said from the read model (spec: subscriptions.md §§3–6, 9).
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from db.reads.circuits import CircuitItem
 from db.reads.subscription import SubscriptionDetail
 from domain.billing_calendar import cycle_days_nominal, parse_period, parse_zone
 from domain.durations import Duration
@@ -62,7 +64,8 @@ _NEXT: Final = {
     "ask:unsent": "The gateway did not take an attempt, so surely nothing was charged; it is sent again on {at}.",
     "ask:pending": "The gateway is still working on an attempt; it is asked on {at}.",
     "attention": "An attempt's outcome could not be found out: a person must settle it; the gateway is asked on {at}.",
-    "refund": "A payment that arrived after the end is being returned; the gateway is asked on {at}.",
+    "refund": "Money is going back (a payment that arrived after the end, or a double charge); "
+    "the gateway is asked on {at}.",
     "cancel": "On {at} it is canceled, and that day's payment is not charged.",
 }
 
@@ -153,3 +156,26 @@ def _gap(earlier: Duration, later: Duration) -> str:
 
 def _count(number: int, unit: str) -> str:
     return f"{number} {unit}{'' if number == 1 else 's'}"
+
+
+def circuit_sentence(circuit: CircuitItem) -> str:
+    """How it stands with the payment company; instants in UTC, which is no subscription's zone."""
+    saw = f" (last seen: {circuit.last_hint})" if circuit.last_hint else ""
+    if circuit.since is None:
+        return "It is called normally; no outage has been recorded."
+    since = circuit.since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    if circuit.state == "closed":
+        return f"It is called normally; the last outage ended on {since}{saw}."
+    left = math.ceil(circuit.next_probe_in_s or 0)
+    probe = f"one call is let through in {left} s" if left else "the next call is let through"
+    return f"It has failed since {since}, {circuit.failures} times in a row{saw}; {probe}."
+
+
+def circuit_advice(circuit: CircuitItem) -> str:
+    """What to do about it."""
+    if circuit.state == "closed":
+        return "Nothing to do."
+    return (
+        "Charges wait and use up no attempt; they follow by themselves when it answers again. Look at the payment "
+        "company's status page and at TEIKI_GATEWAY_URL; do not charge by hand."
+    )

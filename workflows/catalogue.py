@@ -1,4 +1,4 @@
-"""Entering customers, products and payment methods: short workflows of one activity.
+"""Entering customers, products and payment methods, and closing incidents: short workflows of one activity.
 
 They go through the engine like every other write, so that an accepted entry survives any crash and the services that
 make it need no access to the database. Workflow id `catalogue/<id of the entry>/<request id>`.
@@ -9,7 +9,14 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contracts.records import AddPaymentMethod, Entry, PutCustomer, PutProduct, RecordsContract
+    from activities.contracts.records import (
+        AddPaymentMethod,
+        CloseIncident,
+        Entry,
+        PutCustomer,
+        PutProduct,
+        RecordsContract,
+    )
     from workflows.options import MONEY, RECORD
 
 
@@ -33,3 +40,10 @@ class AddPaymentMethodEntry:
     async def run(self, order: AddPaymentMethod) -> Entry:
         # The gateway is asked what the token is, hence the longer time-out.
         return await workflow.execute_activity_method(RecordsContract.add_payment_method, order, **MONEY)
+
+
+@workflow.defn(name="CloseIncident")
+class CloseIncidentEntry:
+    @workflow.run
+    async def run(self, order: CloseIncident) -> Entry:
+        return await workflow.execute_activity_method(RecordsContract.close_incident, order, **RECORD)

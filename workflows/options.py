@@ -7,16 +7,17 @@ subscription by that hour and never ends it. Business retries are workflow timer
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final, TypedDict
+from typing import Final, NotRequired, TypedDict
 
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 
 
 class Patience(TypedDict):
-    """How long one run of an activity may take, and how it is repeated."""
+    """How long one run of an activity may take, how it is repeated, and before whom it goes."""
 
     start_to_close_timeout: timedelta
     retry_policy: RetryPolicy
+    priority: NotRequired[Priority]
 
 
 _UNTIL_IT_WORKS: Final = RetryPolicy(
@@ -27,7 +28,13 @@ MONEY: Final = Patience(start_to_close_timeout=timedelta(seconds=60), retry_poli
 """Longer than the gateway client's own time-out: an attempt is not given to a second worker while a first one
 may still be waiting for the gateway."""
 
-RECORD: Final = Patience(start_to_close_timeout=timedelta(seconds=20), retry_policy=_UNTIL_IT_WORKS)
+RECORD: Final = Patience(
+    start_to_close_timeout=timedelta(seconds=20),
+    retry_policy=_UNTIL_IT_WORKS,
+    priority=Priority(priority_key=1),
+)
+"""Before all charges, whose priority is the usual one (3) and costs no byte of history: somebody waits for the answer
+to a command, also when a rate limit has a long queue of charges in front of it."""
 
 
 class LongPatience(Patience):

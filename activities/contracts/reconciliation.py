@@ -77,7 +77,8 @@ class Report(BaseModel):
             `incidents_explained`: that a person has closed.
         shown: the first differences of the first two sorts.
         workflows: subscriptions asked about in the engine; None where it cannot be asked.
-        missing_workflows: of those, the first that the books show as running and the engine does not know.
+        workflows_missing: of those, how many the engine does not run; each is an incident of its own.
+        missing_workflows: the first of them.
     """
 
     gateway: str
@@ -92,6 +93,7 @@ class Report(BaseModel):
     incidents_explained: int = 0
     shown: list[FoundDifference] = Field(default_factory=list)
     workflows: int | None = None
+    workflows_missing: int = 0
     missing_workflows: list[str] = Field(default_factory=list)
 
     @classmethod
@@ -108,8 +110,13 @@ class Report(BaseModel):
 
     @property
     def agrees(self) -> bool:
-        """No difference that nobody has explained."""
+        """No difference between the books that nobody has explained."""
         return self.incidents_new + self.incidents_known == 0
+
+    @property
+    def is_well(self) -> bool:
+        """The books agree, and whoever should be running is."""
+        return self.agrees and self.workflows_missing == 0
 
 
 class Progress(BaseModel):

@@ -23,6 +23,7 @@ RECORD = "subscription.record"
 PUT_CUSTOMER = "catalogue.put_customer"
 PUT_PRODUCT = "catalogue.put_product"
 ADD_PAYMENT_METHOD = "catalogue.add_payment_method"
+CLOSE_INCIDENT = "incidents.close"
 
 
 class _Frozen(BaseModel):
@@ -130,6 +131,16 @@ class AddPaymentMethod(_Frozen):
     at: datetime
 
 
+class CloseIncident(_Frozen):
+    """A person has looked into an incident; `comment` says what came of it."""
+
+    id: str
+    request_id: str
+    actor: str
+    comment: str
+    at: datetime
+
+
 class Entry(_Frozen):
     """The catalogue entry as it now stands; its id is an older one when the request was a repetition."""
 
@@ -163,9 +174,20 @@ class RecordsContract:
     async def add_payment_method(self, order: AddPaymentMethod) -> Entry:
         raise NotImplementedError
 
+    @activity.defn(name=CLOSE_INCIDENT)
+    async def close_incident(self, order: CloseIncident) -> Entry:
+        raise NotImplementedError
+
     def registered(self) -> list[Callable[..., Any]]:
         """All of them, as a worker takes them."""
-        return [self.open, self.record, self.put_customer, self.put_product, self.add_payment_method]
+        return [
+            self.open,
+            self.record,
+            self.put_customer,
+            self.put_product,
+            self.add_payment_method,
+            self.close_incident,
+        ]
 
 
 RecordInput.model_rebuild()

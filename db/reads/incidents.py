@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, Row, func, select
 
 from db.engine import Database
 from db.reads.cursor import after, encode_cursor, page_size
@@ -44,6 +44,13 @@ async def get_incident(db: Database, incident_id: str) -> IncidentItem | None:
     async with db.reading() as connection:
         row = (await connection.execute(select(incidents).where(incidents.c.id == incident_id))).one_or_none()
     return _item(row) if row else None
+
+
+async def count_open(db: Database) -> int:
+    """How many wait for a person."""
+    query = select(func.count()).select_from(incidents).where(incidents.c.closed_at.is_(None))
+    async with db.reading() as connection:
+        return int((await connection.execute(query)).scalar_one())
 
 
 async def list_incidents(

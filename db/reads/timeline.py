@@ -68,7 +68,17 @@ class RefundEntry(_Entry):
     amount: Money
 
 
-Entry = ChargeEntry | SkipEntry | StatusEntry | OperationEntry | RefundEntry
+class IncidentEntry(_Entry):
+    """Something that does not add up and that people see; `amount` when money is at stake."""
+
+    type: Literal["incident"] = "incident"
+    payment: int | None = None
+    kind: str
+    outcome: Literal["opened", "closed"] = "opened"
+    amount: Money | None = None
+
+
+Entry = ChargeEntry | SkipEntry | StatusEntry | OperationEntry | RefundEntry | IncidentEntry
 _ENTRY: Final[TypeAdapter[Entry]] = TypeAdapter(Annotated[Entry, Field(discriminator="type")])
 
 _ATTEMPTS: Final = (
@@ -143,5 +153,14 @@ def _of_event(row: Row[Any], *, creation: bool) -> Entry | None:
             reason=data.get("reason"),
             decline=data.get("decline"),
             amount=Money(minor=data["amount_minor"], currency=data["currency"]),
+        )
+    if row.kind == "incident":
+        amount = Money(minor=data["amount_minor"], currency=data["currency"]) if "currency" in data else None
+        return IncidentEntry(
+            **common,
+            payment=row.number,
+            kind=data["kind"],
+            outcome=data.get("outcome", "opened"),
+            amount=amount,
         )
     return None

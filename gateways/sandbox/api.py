@@ -16,9 +16,10 @@ from aiohttp import web
 
 from domain.errors import TeikiError
 from domain.money import Money, require_positive
+from gateways.sandbox.answers import Answer
 from gateways.sandbox.book import Book
 from gateways.sandbox.cards import Cards
-from gateways.sandbox.desk import Answer, Desk, Write
+from gateways.sandbox.desk import Desk, Write
 from gateways.sandbox.faults import Fault, parse_fault
 from gateways.sandbox.refusal import Refusal, invalid
 from gateways.sandbox.schema import to_us, transaction

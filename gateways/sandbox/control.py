@@ -1,37 +1,38 @@
-"""What only tests, simulations and auditors ask of the sandbox: faults, idempotency mode, the whole book."""
+"""What only tests and simulations switch: faults, idempotency mode, the webhooks' receiver. All survives a restart."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
 from typing import Any, Final
 
 from aiohttp import web
 
 from gateways.sandbox.api import read_body
-from gateways.sandbox.book import shown
 from gateways.sandbox.desk import Desk
 from gateways.sandbox.faults import FaultPlan
 from gateways.sandbox.keys import parse_mode
 from gateways.sandbox.refusal import invalid
 from gateways.sandbox.schema import to_iso, transaction
+from gateways.sandbox.webhook_sender import WebhookSender
+from gateways.sandbox.webhooks import parse_receiver
 
 FIRED_SHOWN_MAX: Final = 1_000
 
 
 class Control:
-    def __init__(self, db: sqlite3.Connection, desk: Desk) -> None:
+    def __init__(self, db: sqlite3.Connection, desk: Desk, sender: WebhookSender) -> None:
         self._db = db
         self._desk = desk
+        self._sender = sender
 
     def routes(self) -> list[web.RouteDef]:
         return [
             web.put("/_control/faults", self.put_faults),
             web.get("/_control/faults", self.get_faults),
             web.put("/_control/idempotency", self.put_idempotency),
-            web.get("/_audit/ledger", self.ledger),
-            web.get("/_audit/requests", self.requests),
+            web.put("/_control/webhooks", self.put_webhooks),
+            web.get("/_control/webhooks", self.get_webhooks),
         ]
 
     async def put_faults(self, request: web.Request) -> web.Response:
@@ -42,7 +43,8 @@ class Control:
             raise invalid("A plan is {seed: integer, rules: [...]}.", code="invalid_fault")
         plan = FaultPlan(seed=seed, raw_rules=body.get("rules", []), serial=self._desk.plan.serial + 1)
         stored = {"seed": plan.seed, "rules": plan.raw_rules, "serial": plan.serial}
-        save_setting(self._db, "fault_plan", stored)
+        with transaction(self._db):
+            save_setting(self._db, "fault_plan", stored)
         self._desk.plan = plan
         return web.json_response({"seed": plan.seed, "rules": plan.raw_rules})
 
@@ -66,6 +68,28 @@ class Control:
             }
         )
 
+    async def put_webhooks(self, request: web.Request) -> web.Response:
+        """PUT /_control/webhooks {url, secret, retry_seconds?, timeout_seconds?}: registers the receiver.
+
+        `{"url": null}` removes it, and what still waited is given up; another receiver inherits what waits.
+        """
+        body = await read_body(request)
+        outbox = self._desk.outbox
+        receiver = None if body == {"url": None} else parse_receiver(body)
+        with transaction(self._db):
+            save_setting(self._db, "webhooks", {"url": None} if receiver is None else receiver.stored())
+            if receiver is None:
+                outbox.forget()
+        outbox.receiver = receiver
+        self._sender.wake()
+        return await self.get_webhooks(request)
+
+    async def get_webhooks(self, _: web.Request) -> web.Response:
+        """GET /_control/webhooks: where events go (never the secret) and how many deliveries are in which state."""
+        outbox = self._desk.outbox
+        url = None if outbox.receiver is None else outbox.receiver.url
+        return web.json_response({"url": url, "deliveries": outbox.counts()})
+
     async def put_idempotency(self, request: web.Request) -> web.Response:
         """PUT /_control/idempotency {mode?, key_ttl_seconds?}: switches at run time; survives a restart."""
         body = await read_body(request)
@@ -74,68 +98,15 @@ class Control:
         ttl = body.get("key_ttl_seconds", keys.ttl_seconds)
         if type(ttl) not in {int, float} or ttl < 0 or set(body) - {"mode", "key_ttl_seconds"}:
             raise invalid("Give `mode` and `key_ttl_seconds` (0 or more).", code="invalid_idempotency_mode")
-        save_setting(self._db, "idempotency", {"mode": str(mode), "key_ttl_seconds": ttl})
+        with transaction(self._db):
+            save_setting(self._db, "idempotency", {"mode": str(mode), "key_ttl_seconds": ttl})
         keys.mode, keys.ttl_seconds = mode, float(ttl)
         return web.json_response({"mode": str(mode), "key_ttl_seconds": ttl})
 
-    async def ledger(self, _: web.Request) -> web.Response:
-        """GET /_audit/ledger: the whole book, its sums, and what each reference came to."""
-        return web.json_response(audit(self._db))
-
-    async def requests(self, request: web.Request) -> web.Response:
-        """GET /_audit/requests?reference=…: every request that wanted to change something, in order."""
-        rows = self._db.execute(
-            "SELECT at_us, route, reference, idempotency_key, outcome FROM request_log"
-            " WHERE reference = ? ORDER BY line",
-            (request.query.get("reference", ""),),
-        ).fetchall()
-        return web.json_response({"requests": [{**dict(row), "at": to_iso(row["at_us"])} for row in rows]})
-
-
-def audit(db: sqlite3.Connection) -> dict[str, Any]:
-    """Everything an auditor needs. `settled` counts charges that settled (a voided one never did);
-    `net` is `settled` minus `refunded`; `balanced`: the ledger's lines sum to zero and agree with it.
-    """
-    records = [shown(row) for row in db.execute("SELECT * FROM movements ORDER BY seq")]
-    settled: Counter[str] = Counter()
-    refunded: Counter[str] = Counter()
-    references: dict[str, dict[str, Any]] = {}
-    for record in records:
-        amount, is_settled = record["amount"], record["state"] == "settled"
-        of_reference = references.setdefault(
-            record["reference"], {"charges": 0, "settled_charges": 0, "refunds": 0, "net": Counter()}
-        )
-        is_charge = record["kind"] == "charge"
-        of_reference["charges" if is_charge else "refunds"] += 1
-        if is_settled:
-            of_reference["settled_charges"] += is_charge
-            of_reference["net"][amount["currency"]] += amount["minor"] if is_charge else -amount["minor"]
-            (settled if is_charge else refunded)[amount["currency"]] += amount["minor"]
-    net = {currency: settled[currency] - refunded[currency] for currency in sorted({*settled, *refunded})}
-    accounts: dict[str, dict[str, int]] = {}
-    for row in db.execute(
-        "SELECT currency, account, sum(minor) AS sum FROM ledger GROUP BY 1, 2 ORDER BY 1, 2"
-    ):
-        accounts.setdefault(row["currency"], {})[row["account"]] = row["sum"]
-    uneven = db.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM ledger GROUP BY movement HAVING sum(minor) <> 0)"
-    )
-    receivable = {currency: sums["merchant_receivable"] for currency, sums in accounts.items()}
-    return {
-        "charges": [record for record in records if record["kind"] == "charge"],
-        "refunds": [record for record in records if record["kind"] == "refund"],
-        "accounts": accounts,
-        "settled": dict(settled),
-        "refunded": dict(refunded),
-        "net": net,
-        "references": references,
-        "balanced": uneven.fetchone()[0] == 0 and receivable == net,
-    }
-
 
 def save_setting(db: sqlite3.Connection, name: str, value: dict[str, Any]) -> None:
-    with transaction(db):
-        db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
+    """Keep a setting, inside the caller's transaction."""
+    db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, json.dumps(value)))
 
 
 def load_setting(db: sqlite3.Connection, name: str) -> dict[str, Any] | None:

@@ -1,7 +1,7 @@
 """The desk: takes a request that wants to change something and gives one answer, or none.
 
 The order is a real gateway's: faults before the work, the idempotency check, the work in one transaction
-(effect, ledger, key and log together), then whatever breaks the answer on its way out.
+(effect, ledger, key, log and webhooks together), then whatever breaks the answer on its way out.
 """
 
 from __future__ import annotations
@@ -9,20 +9,29 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from domain.money import Money
-from gateways.sandbox.book import Book
+from gateways.sandbox.answers import Answer, before_work, broken
+from gateways.sandbox.book import Book, Change
 from gateways.sandbox.cards import Cards
-from gateways.sandbox.faults import AFTER_COMMIT, BEFORE_WORK, Fault, FaultPlan, Strike, sensible
+from gateways.sandbox.faults import (
+    BEFORE_WORK,
+    KEY_CHECK_FAILED,
+    OF_WEBHOOKS,
+    Fault,
+    FaultPlan,
+    Strike,
+    sensible,
+)
 from gateways.sandbox.keys import Check, CheckResult, KeyBook, fingerprint
 from gateways.sandbox.outcomes import Plan
 from gateways.sandbox.refusal import Refusal
 from gateways.sandbox.schema import now_us, transaction
-
-RETRY_AFTER_SECONDS: Final = 1
+from gateways.sandbox.webhooks import Outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +53,6 @@ class Write:
 
 
 @dataclass(slots=True)
-class Answer:
-    """`lost`: the connection breaks instead. `torn`: the body is cut in the middle."""
-
-    status: int
-    body: dict[str, Any]
-    headers: dict[str, str] = field(default_factory=dict)
-    lost: bool = False
-    torn: bool = False
-
-
-@dataclass(slots=True)
 class Work:
     """What doing the request gave: the answer to remember, and faults only the work could know of.
 
@@ -68,13 +66,20 @@ class Work:
 
 class Desk:
     def __init__(
-        self, db: sqlite3.Connection, book: Book, cards: Cards, keys: KeyBook, plan: FaultPlan
+        self,
+        db: sqlite3.Connection,
+        book: Book,
+        cards: Cards,
+        keys: KeyBook,
+        plan: FaultPlan,
+        outbox: Outbox,
     ) -> None:
         self._db = db
         self._book = book
         self._cards = cards
         self.keys = keys
         self.plan = plan
+        self.outbox = outbox
 
     async def charge(self, write: Write, amount: Money) -> Answer:
         """POST /charges. An unknown token is declined as an invalid card, as real gateways do."""
@@ -86,20 +91,17 @@ class Desk:
             plan = self._cards.plan_of(token, reference=write.reference, attempt_key=attempt_key)
             by_script = _scripted_strikes(plan)
             if by_script and by_script[0].fault.name in BEFORE_WORK:
-                return Work(_before(by_script[0].fault), by_script, taken=False)
-            lag = 0.0
+                return Work(before_work(by_script[0].fault), by_script, taken=False)
             for strike in strikes:
                 if strike.fault.name == "decline":
                     plan = Plan(decline=strike.fault.code)
-                elif strike.fault.name == "lookup_lag":
-                    lag = strike.fault.seconds
             record = self._book.charge(
                 token=token,
                 amount=amount,
                 reference=write.reference,
                 attempt_key=attempt_key,
                 plan=plan,
-                lag_seconds=lag,
+                lag_seconds=_lag(strikes),
             )
             return Work(Answer(200, record), by_script)
 
@@ -107,59 +109,80 @@ class Desk:
 
     async def refund(self, write: Write, charge_id: str, amount: Money) -> Answer:
         """POST /charges/{id}/refunds."""
-        return await self._handle(
-            write,
-            lambda _: Work(
-                Answer(
-                    200,
-                    self._book.refund(
-                        charge_id=charge_id,
-                        amount=amount,
-                        reference=write.reference,
-                        attempt_key=write.attempt_key,
-                    ),
-                )
-            ),
-        )
+
+        def work(strikes: Sequence[Strike]) -> Work:
+            record = self._book.refund(
+                charge_id=charge_id,
+                amount=amount,
+                reference=write.reference,
+                attempt_key=write.attempt_key,
+                lag_seconds=_lag(strikes),
+            )
+            return Work(Answer(200, record))
+
+        return await self._handle(write, work, about=charge_id)
 
     async def void(self, write: Write, charge_id: str) -> Answer:
         """POST /charges/{id}/void."""
-        return await self._handle(write, lambda _: Work(Answer(200, self._book.void(charge_id))))
+        return await self._handle(
+            write, lambda _: Work(Answer(200, self._book.void(charge_id))), about=charge_id
+        )
 
     async def read(
         self, route: str, reference: str, asked: tuple[Fault, ...], answer: Callable[[], dict[str, Any]]
     ) -> Answer:
-        """A look into the book, under the faults that strike reads."""
-        strikes = self.plan.choose(route, token=None, reference=reference, asked=_by_header(asked))
+        """A look into the book, under the faults that strike reads; `reference` may be a record's id."""
+        token = self._token_behind(reference)
+        strikes = self.plan.choose(route, token=token, reference=reference, asked=_by_header(asked))
         if strikes:
             with transaction(self._db):
                 self._log_faults(strikes, route, reference)
         for strike in strikes:
             if strike.fault.name in BEFORE_WORK:
-                return _before(strike.fault)
+                return before_work(strike.fault)
             await asyncio.sleep(strike.fault.seconds)
-        with transaction(self._db):
+        with self._together(asked):
             given = Answer(200, answer())
         given.torn = any(strike.fault.name == "malformed" for strike in strikes)
         return given
 
-    async def _handle(self, write: Write, work: Callable[[Sequence[Strike]], Work]) -> Answer:
+    async def _handle(
+        self, write: Write, work: Callable[[Sequence[Strike]], Work], *, about: str = ""
+    ) -> Answer:
         asked = _by_header(write.asked_faults)
-        if write.token is not None and (fault := self._cards.fault_of(write.token)) is not None:
+        token = write.token
+        if token is None:
+            token = self._token_behind(about)
+        elif (fault := self._cards.fault_of(token)) is not None:
             asked.append(Strike(fault, "token"))
-        strikes = self.plan.choose(write.route, token=write.token, reference=write.reference, asked=asked)
+        strikes = self.plan.choose(write.route, token=token, reference=write.reference, asked=asked)
         if strikes and strikes[0].fault.name in BEFORE_WORK:
             with transaction(self._db):
                 self._log(write, strikes, strikes[0].fault.name)
-            return _before(strikes[0].fault)
+            return before_work(strikes[0].fault)
         mark = fingerprint(write.path, write.body)
-        check = self.keys.check(write.key, mark)
+        check, strikes = self._checked(write, mark, strikes)
         with self.keys.at_work(write.key, check):
             for strike in strikes:
                 if strike.fault.name == "slow":
                     await asyncio.sleep(strike.fault.seconds)
             answer, strikes = self._do(write, check, mark, strikes, work)
-        return _broken(answer, strikes)
+        return broken(answer, strikes)
+
+    def _checked(self, write: Write, mark: str, strikes: list[Strike]) -> tuple[Check, list[Strike]]:
+        """The idempotency check, and the faults with those that had no key to fail on left out."""
+        fails = any(strike.fault.name == KEY_CHECK_FAILED for strike in strikes)
+        try:
+            check = self.keys.check(write.key, mark, fails=fails)
+        except Refusal as refusal:
+            with transaction(self._db):
+                self._log(write, [], refusal.code)
+            raise
+        if check.result is CheckResult.ERROR and not fails:
+            return check, [*strikes, Strike(Fault(KEY_CHECK_FAILED), "mode")]
+        if check.result is not CheckResult.ERROR and fails:
+            return check, [strike for strike in strikes if strike.fault.name != KEY_CHECK_FAILED]
+        return check, strikes
 
     def _do(
         self,
@@ -170,7 +193,7 @@ class Desk:
         work: Callable[[Sequence[Strike]], Work],
     ) -> tuple[Answer, list[Strike]]:
         """The work, once, or the remembered answer; with everything that must be true together."""
-        with transaction(self._db):
+        with self._together(write.asked_faults):
             if check.answer is not None:
                 done = Work(Answer(check.status, check.answer))
                 # What was decided stays decided: these two only strike the work itself.
@@ -181,11 +204,38 @@ class Desk:
                 self.keys.remember(write.key, check, mark, done.answer.status, done.answer.body)
                 strikes = sensible([*strikes, *done.strikes])
             else:
-                strikes = [s for s in strikes if s.fault.name == "slow"] + done.strikes
+                struck = [s for s in strikes if s.fault.name in {"slow", KEY_CHECK_FAILED}]
+                strikes = struck + done.strikes
             self._log(write, strikes, done.answer.body.get("state", f"http_{done.answer.status}"))
         if check.result is not CheckResult.NONE:
             done.answer.headers["Idempotency-Status"] = check.result.value
         return done.answer, strikes
+
+    def _token_behind(self, name: str) -> str | None:
+        """Whose charge a request is about, when a rule of the plan asks for that."""
+        return self._book.token_of(name) if name and self.plan.minds_tokens else None
+
+    @contextmanager
+    def _together(self, asked: Sequence[Fault]) -> Iterator[None]:
+        """A transaction in which a change and the events that tell of it are written."""
+        with transaction(self._db):
+            self._book.take_changes()  # what a transaction that failed may have left
+            yield
+            self._tell(asked)
+
+    def _tell(self, asked: Sequence[Fault]) -> None:
+        """Webhooks of everything that just changed, under the faults this request, the card and the plan want."""
+
+        def choose(change: Change) -> list[Strike]:
+            wanted = _by_header(asked)
+            fault = self._cards.fault_of(change.token)
+            if fault is not None and fault.name in OF_WEBHOOKS:
+                wanted.append(Strike(fault, "token"))
+            return self.plan.choose(
+                "webhook", token=change.token, reference=change.record["reference"], asked=wanted
+            )
+
+        self.outbox.write(self._book.take_changes(), choose, self._log_faults)
 
     def _log(self, write: Write, strikes: Sequence[Strike], outcome: str) -> None:
         self._db.execute(
@@ -225,41 +275,13 @@ def _refusals_count(work: Callable[[Sequence[Strike]], Work], strikes: Sequence[
         return Work(Answer(refusal.status, refusal.body()))
 
 
+def _lag(strikes: Sequence[Strike]) -> float:
+    return max((strike.fault.seconds for strike in strikes if strike.fault.name == "lookup_lag"), default=0.0)
+
+
 def _by_header(faults: Sequence[Fault]) -> list[Strike]:
     return [Strike(fault, "header") for fault in faults]
 
 
 def _scripted_strikes(plan: Plan) -> list[Strike]:
     return [Strike(Fault(plan.fault), "script")] if plan.fault else []
-
-
-def _before(fault: Fault) -> Answer:
-    """The answer of a gateway that did nothing."""
-    if fault.name == "drop_before":
-        return Answer(503, {}, lost=True)
-    if fault.name == "rate_limit_429":
-        refusal = Refusal(429, "rate_limited", "Too many requests; nothing was done.")
-        return Answer(429, refusal.body(), {"Retry-After": str(RETRY_AFTER_SECONDS)})
-    if fault.name == "in_flight_409":
-        return Answer(
-            409, Refusal(409, "request_in_flight", "A request with this key is being processed.").body()
-        )
-    return Answer(500, Refusal(500, "server_error", "Something went wrong.").body())
-
-
-def _broken(answer: Answer, strikes: Sequence[Strike]) -> Answer:
-    """What leaves the house after the work is done."""
-    for strike in strikes:
-        name = strike.fault.name
-        if name in BEFORE_WORK or name not in AFTER_COMMIT:
-            continue
-        if name == "drop_after":
-            answer.lost = True
-        elif name == "malformed":
-            answer.torn = True
-        elif name == "error_after":
-            return Answer(500, Refusal(500, "server_error", "Something went wrong.").body())
-        elif "amount" in answer.body:
-            amount = answer.body["amount"]
-            answer.body = {**answer.body, "amount": {**amount, "minor": amount["minor"] + 1}}
-    return answer

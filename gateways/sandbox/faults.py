@@ -3,6 +3,9 @@
 Faults come from the request's `X-Sandbox-Fault` header, from the token (`POST /tokens`), from a script item
 and from the global plan's rules (`PUT /_control/faults`). Draws are seeded; every firing is a row with the
 seed and an ordinal, because a chaos run whose faults never fired proves nothing.
+
+The route `webhook` stands for the events that tell of a change (`webhooks.py`): its faults may be asked for by the
+request that makes the change, by the card, or by the plan, and are logged when the event is written.
 """
 
 from __future__ import annotations
@@ -21,11 +24,17 @@ BEFORE_WORK: Final = frozenset({"drop_before", "error_before", "in_flight_409", 
 """Nothing happens; the answer is an error or none at all."""
 AFTER_COMMIT: Final = frozenset({"drop_after", "error_after", "malformed", "wrong_amount_echoed"})
 """The money moves; the answer is wrong or none at all."""
-_TIMED: Final = frozenset({"slow", "lookup_lag"})
-NAMES: Final = BEFORE_WORK | AFTER_COMMIT | _TIMED | {"decline"}
+KEY_CHECK_FAILED: Final = "key_check_failed"
+"""The idempotency check of this request fails: it is processed as new, and the answer says so."""
+OF_WEBHOOKS: Final = frozenset(
+    {"webhook_duplicate", "webhook_reorder", "webhook_delay", "webhook_lose", "webhook_forge"}
+)
+_TIMED: Final = frozenset({"slow", "lookup_lag", "webhook_delay"})
+NAMES: Final = BEFORE_WORK | AFTER_COMMIT | OF_WEBHOOKS | _TIMED | {"decline", KEY_CHECK_FAILED}
+_OF_NEW_WORK: Final = {"decline": frozenset({"charge"}), "lookup_lag": frozenset({"charge", "refund"})}
 
 READS: Final = frozenset({"lookup", "get", "list"})
-ROUTES: Final = READS | {"charge", "refund", "void"}
+ROUTES: Final = READS | {"charge", "refund", "void", "webhook"}
 _FAULTS_OF_READS: Final = frozenset({"drop_before", "error_before", "rate_limit_429", "slow", "malformed"})
 _SECONDS_MAX: Final = 3_600.0
 _RULES_MAX: Final = 100
@@ -33,15 +42,17 @@ _RULES_MAX: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to break. `seconds` belongs to `slow` and `lookup_lag`, `code` to `decline`."""
+    """One way to break. `seconds` belongs to `slow`, `lookup_lag` and `webhook_delay`, `code` to `decline`."""
 
     name: str
     seconds: float = 0.0
     code: DeclineCode | None = None
 
     def applies_to(self, route: str) -> bool:
-        if self.name in {"decline", "lookup_lag"}:
-            return route == "charge"
+        if self.name in OF_WEBHOOKS or route == "webhook":
+            return self.name in OF_WEBHOOKS and route == "webhook"
+        if self.name in _OF_NEW_WORK:
+            return route in _OF_NEW_WORK[self.name]
         return route not in READS or self.name in _FAULTS_OF_READS
 
 
@@ -104,7 +115,8 @@ def parse_rule(raw: Any) -> Rule:
     if not isinstance(raw, dict) or set(raw) - _RULE_KEYS:
         raise invalid(f"A rule is an object with {', '.join(sorted(_RULE_KEYS))}.", code="invalid_fault")
     fault = parse_fault(raw.get("fault"), raw.get("seconds"))
-    probability, route, times = raw.get("probability", 1.0), raw.get("route", "charge"), raw.get("times")
+    usual_route = "webhook" if fault.name in OF_WEBHOOKS else "charge"
+    probability, route, times = raw.get("probability", 1.0), raw.get("route", usual_route), raw.get("times")
     if type(probability) not in {int, float} or not 0 <= probability <= 1:
         raise invalid("`probability` is a number from 0 to 1.", code="invalid_fault")
     if route != "any" and (route not in ROUTES or not fault.applies_to(route)):
@@ -126,7 +138,9 @@ def parse_rule(raw: Any) -> Rule:
 
 @dataclass(slots=True)
 class Strike:
-    """A fault about to be applied and where it came from (`header`, `token`, `script` or `plan`)."""
+    """A fault about to be applied and where it came from: `header`, `token`, `script`, `plan`, or `mode` for a key
+    check that failed because the sandbox's idempotency is `best_effort`.
+    """
 
     fault: Fault
     source: str
@@ -163,6 +177,11 @@ class FaultPlan:
             if rule.matches(route, token, reference) and self._dice.random() < rule.probability:
                 strikes.append(Strike(rule.fault, "plan", position))
         return sensible(strikes)
+
+    @property
+    def minds_tokens(self) -> bool:
+        """Whether a rule is about one token, so that it is worth asking whose charge a request is about."""
+        return any(rule.token is not None for rule in self.rules)
 
     def count(self, strike: Strike) -> None:
         if strike.rule is not None:

@@ -84,14 +84,16 @@ class KeyBook:
         self.mode = Mode("strict")
         self.ttl_seconds = KEY_TTL_SECONDS
 
-    def check(self, key: str | None, mark: str) -> Check:
-        """What is known of this key.
+    def check(self, key: str | None, mark: str, *, fails: bool = False) -> Check:
+        """What is known of this key; `fails`: a fault wants the check to fail.
 
         Raises:
             Refusal: 409 `idempotency_conflict` for another body, 409 `request_in_flight` for a key at work.
         """
         if key is None or self.mode.name == "off":
             return Check(CheckResult.NONE)
+        if fails:
+            return Check(CheckResult.ERROR)
         if self.mode.failure_probability and self._dice.random() < self.mode.failure_probability:
             return Check(CheckResult.ERROR)
         if key in self._at_work:

@@ -63,13 +63,32 @@ class SandboxRemote:
         await self._call("PUT", "/_control/idempotency", body)
 
     async def ledger(self) -> dict[str, Any]:
-        """The whole book for an auditor (`control.audit` says what is in it)."""
+        """The whole book for an auditor (`audit.audit` says what is in it)."""
         return await self._call("GET", "/_audit/ledger")
 
     async def requests(self, reference: str) -> list[dict[str, Any]]:
         """Every request that wanted to change something under this reference, in order of arrival."""
         answer = await self._call("GET", "/_audit/requests", query={"reference": reference})
         return list(answer["requests"])
+
+    async def all_requests(self) -> list[dict[str, Any]]:
+        """Every request that ever wanted to change something, in order of arrival."""
+        found: list[dict[str, Any]] = []
+        after: str | None = "0"
+        while after is not None:
+            answer = await self._call("GET", "/_audit/requests", query={"after": after})
+            found += answer["requests"]
+            after = answer["next_cursor"]
+        return found
+
+    async def webhooks(self, url: str | None, secret: str = "", **more: Any) -> None:
+        """Send events to `url`, signed with `secret` (`webhooks.Receiver` says what else); None: to nobody."""
+        body = {"url": None} if url is None else {"url": url, "secret": secret, **more}
+        await self._call("PUT", "/_control/webhooks", body)
+
+    async def webhooks_sent(self) -> dict[str, int]:
+        """How many deliveries are `waiting`, `delivered`, `lost` or `given_up`."""
+        return dict((await self._call("GET", "/_control/webhooks"))["deliveries"])
 
     async def _call(
         self, method: str, path: str, body: dict[str, Any] | None = None, query: dict[str, str] | None = None

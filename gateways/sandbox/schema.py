@@ -36,7 +36,8 @@ CREATE TABLE IF NOT EXISTS movements (          -- charges and refunds, in the o
     created_at_us  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS movements_reference ON movements (reference, seq);
-CREATE INDEX IF NOT EXISTS movements_created ON movements (created_at_us, seq);
+CREATE INDEX IF NOT EXISTS movements_visible ON movements (visible_at_us, seq);
+DROP INDEX IF EXISTS movements_created;         -- of earlier files: the list was by creation
 CREATE INDEX IF NOT EXISTS movements_declined ON movements (object, token) WHERE state = 'declined';
 
 CREATE TABLE IF NOT EXISTS ledger (             -- double entry: the lines of one movement sum to zero
@@ -82,6 +83,21 @@ CREATE TABLE IF NOT EXISTS card_forms (
     token         TEXT,
     created_at_us INTEGER NOT NULL
 ) STRICT;
+
+CREATE TABLE IF NOT EXISTS webhook_deliveries ( -- what the registered receiver is told, in the order of writing
+    seq       INTEGER PRIMARY KEY,
+    event_id  TEXT NOT NULL,                    -- two rows may tell of one event: a duplicate
+    kind      TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    body      TEXT NOT NULL,
+    forged    INTEGER NOT NULL DEFAULT 0 CHECK (forged IN (0, 1)),
+    overtaken INTEGER NOT NULL DEFAULT 0 CHECK (overtaken IN (0, 1)),
+    state     TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'lost', 'given_up')),
+    tries     INTEGER NOT NULL DEFAULT 0,
+    made_us   INTEGER NOT NULL,
+    next_us   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS webhook_deliveries_waiting ON webhook_deliveries (next_us, seq) WHERE state = 'waiting';
 
 CREATE TABLE IF NOT EXISTS request_log (        -- every request that wanted to change something
     line            INTEGER PRIMARY KEY,

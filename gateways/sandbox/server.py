@@ -8,12 +8,13 @@ import logging
 import signal
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from gateways.sandbox.api import Api
+from gateways.sandbox.audit import Audit
 from gateways.sandbox.book import Book
 from gateways.sandbox.card_form import CardForms
 from gateways.sandbox.cards import Cards
@@ -23,6 +24,8 @@ from gateways.sandbox.faults import FaultPlan
 from gateways.sandbox.keys import KEY_TTL_SECONDS, KeyBook, parse_mode
 from gateways.sandbox.refusal import Refusal
 from gateways.sandbox.schema import open_database
+from gateways.sandbox.webhook_sender import WebhookSender
+from gateways.sandbox.webhooks import Outbox, receiver_of
 
 _log = logging.getLogger(__name__)
 
@@ -56,13 +59,20 @@ def make_app(db: sqlite3.Connection, options: Options) -> web.Application:
     keys.ttl_seconds = float(stored["key_ttl_seconds"] if ttl is None else ttl)
     book = Book(db)
     cards = Cards(db, book)
-    desk = Desk(db, book, cards, keys, _stored_plan(db, options.seed))
+    outbox = Outbox(db, receiver_of(load_setting(db, "webhooks")))
+    desk = Desk(db, book, cards, keys, _stored_plan(db, options.seed), outbox)
+    sender = WebhookSender(db, outbox)
+
+    async def deliver(_: web.Application) -> AsyncIterator[None]:
+        sender.start()
+        yield
+        await sender.stop()
 
     app = web.Application(middlewares=[_refusals_are_answers], client_max_size=_BODY_MAX_BYTES)
+    app.cleanup_ctx.append(deliver)
     app.router.add_get("/health", _health)
-    app.add_routes(
-        [*Api(db, book, cards, desk).routes(), *CardForms(db).routes(), *Control(db, desk).routes()]
-    )
+    rooms = (Api(db, book, cards, desk), CardForms(db), Control(db, desk, sender), Audit(db))
+    app.add_routes([route for room in rooms for route in room.routes()])
     return app
 
 

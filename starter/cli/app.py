@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from starter.cli import books, catalogue, services, subscription
+from starter.cli import attention, books, catalogue, gateway, services, subscription
 
 app = typer.Typer(
     name="teiki",
@@ -40,6 +40,8 @@ def _root(
 services.register(app)
 books.register(app)
 app.add_typer(subscription.app, name="subscription")
+app.add_typer(attention.app, name="attention")
+app.add_typer(gateway.app, name="gateway")
 app.add_typer(catalogue.customers, name="customer")
 app.add_typer(catalogue.products, name="product")
 app.add_typer(catalogue.payment_methods, name="payment-method")

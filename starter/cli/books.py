@@ -1,8 +1,8 @@
-"""`teiki reconcile`, and the three books side by side as people read them."""
+"""`teiki reconcile`, the three books side by side as people read them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -46,9 +46,9 @@ def reconcile(since: Since = None, as_json: Json = False) -> None:
             )
 
     report = with_teiki(run)
-    document = report.model_dump(mode="json") | {"agrees": report.agrees}
+    document = report.model_dump(mode="json") | {"agrees": report.agrees, "is_well": report.is_well}
     answer(document, as_json=as_json, page=lambda console: show(console, report))
-    if not report.agrees:
+    if not report.is_well:
         raise typer.Exit(1)
 
 
@@ -65,6 +65,8 @@ def show(console: Console, report: Report) -> None:
         console.print(totals(report))
     for difference in report.shown:
         console.print(f"! {sentence(difference)}", markup=False)
+    for subscription_id in report.missing_workflows:
+        console.print(f"! workflow_missing of {subscription_id}: the engine does not run it", markup=False)
 
 
 def summary(report: Report) -> str:
@@ -102,5 +104,8 @@ def sentence(difference: FoundDifference) -> str:
     """One difference in words: what, about which payment, and what was seen."""
     about = f" of {difference.subject_id}" if difference.subject_id else ""
     payment = f", payment {difference.number}" if difference.number is not None else ""
-    facts = ", ".join(f"{name} {value}" for name, value in difference.facts.items())
-    return f"{difference.kind}{about}{payment}: {facts}"
+    return f"{difference.kind}{about}{payment}: {_facts(difference.facts)}"
+
+
+def _facts(facts: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in facts.items())

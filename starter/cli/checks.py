@@ -24,6 +24,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.contracts.reconciliation import Report, Totals
 from db import migrate
 from db.engine import Database
+from db.reads.circuits import gateway_circuit
+from db.reads.incidents import count_open
 from domain.errors import TeikiError
 from domain.money import Money
 from runtime.search_attributes import SEARCH_ATTRIBUTES
@@ -31,6 +33,7 @@ from runtime.settings import Settings
 from runtime.temporal import connect
 from starter.cli import books
 from starter.teiki import Teiki
+from starter.wording import circuit_advice, circuit_sentence
 
 _PATIENCE_SECONDS: Final = 8.0
 _PATIENCE_FOR: Final = {"ledger": 120.0}
@@ -76,6 +79,7 @@ async def examine(*, ledger: bool) -> list[Check]:
         ("Postgres", visit.postgres_answers),
         ("migrations", visit.migrations_are_at_head),
         ("gateway", visit.gateway_answers),
+        ("gateway circuit", visit.gateway_is_called),
         ("Temporal", visit.temporal_answers),
         ("search attributes", visit.search_attributes_exist),
         ("worker", visit.worker_polls),
@@ -123,7 +127,7 @@ class _Visit:
         self._settings: Settings | None = None
         self._client: Client | None = None
         self._database: Database | None = None
-        self._gateway_answers = False
+        self._gateway_answers = self._migrated = False
         self._worker_polls = True
         self._report: Report | None = None
 
@@ -231,12 +235,24 @@ class _Visit:
                 current=current,
                 head=head,
             )
+        self._migrated = True
         return f"at head ({head})"
 
     async def gateway_answers(self) -> Answer:
         await self._get("/health")
         self._gateway_answers = True
         return self.settings.gateway_url
+
+    async def gateway_is_called(self) -> Answer:
+        """The workers' own experience with it, which tells more than one `/health`."""
+        if not self._migrated:
+            raise Skipped("the migrations come first")
+        circuit = await gateway_circuit(self.database, self.settings.gateway)
+        if circuit.state != "closed":
+            raise Failed(
+                circuit_sentence(circuit), circuit_advice(circuit), **circuit.model_dump(mode="json")
+            )
+        return circuit_sentence(circuit), circuit.model_dump(mode="json")
 
     async def _get(self, path: str) -> Any:
         url = self.settings.gateway_url.rstrip("/") + path
@@ -262,9 +278,15 @@ class _Visit:
         self._report = report = await teiki.reconciliation.run(patience_s=_PATIENCE_FOR["ledger"])
         facts = report.model_dump(mode="json")
         sums = "; ".join(_sums(currency, of) for currency, of in sorted(report.totals.items()))
-        found = books.summary(report) + (f" ({sums})" if sums else "")
+        # Also those of days that this run did not look at.
+        waiting = await count_open(self.database)
+        found = (
+            books.summary(report)
+            + (f" ({sums})" if sums else "")
+            + (f"; open incidents: {waiting}" if waiting else "")
+        )
         if not report.agrees:
-            raise Failed(found, "`teiki reconcile` names them; each is an incident to look into.", **facts)
+            raise Failed(found, "`teiki attention list` names them; look into each.", **facts)
         return found, facts
 
     async def everyone_is_running(self) -> Answer:

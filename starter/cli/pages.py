@@ -107,7 +107,7 @@ def _payments(detail: SubscriptionDetail) -> Table:
             first = (*map(Text, head), state) if index == 0 else ("", "", "", "")
             table.add_row(
                 *first,
-                Text("refund" if attempt.purpose == "refund" else str(attempt.attempt)),
+                Text(str(attempt.attempt) if attempt.purpose == "charge" else _GOING_BACK[attempt.purpose]),
                 Text(_short(attempt.sent_at, detail.zone)),
                 _outcome(attempt),
                 Text(attempt.gateway_id or ""),
@@ -115,6 +115,9 @@ def _payments(detail: SubscriptionDetail) -> Table:
         if payment.attempts and payment.skip_reason:
             table.add_row("", "", "", "", "", "", Text(_no_attempt(payment)), "")
     return table
+
+
+_GOING_BACK: Final = {"refund": "refund", "twin": "refund of a double charge"}
 
 
 def _no_attempt(payment: PaymentDetail) -> str:

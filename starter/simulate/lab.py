@@ -75,6 +75,8 @@ async def laboratory() -> AsyncIterator[Lab]:
             "TEIKI_GATEWAY_URL": settings.gateway_url,
             "TEIKI_STATE_DIR": str(home),
             "TEIKI_READY_FILE": str(home / "worker.ready"),
+            # A circuit's pauses are real time, of which a simulated month has none.
+            "TEIKI_GATEWAY_CIRCUIT_FAILURES": "0",
             "TEMPORAL_ADDRESS": address,
         }
         # The worker needs a second to import what it runs, and no table before the first request: migrate meanwhile.

@@ -350,6 +350,27 @@ def test_a_late_success_after_the_end_goes_back_and_revives_nothing():
     assert "operator:desk-1 canceled it on 2023-08-01 08:00" in words
 
 
+def test_a_double_charge_goes_back_and_the_payment_stays_paid():
+    returned = event(
+        "refund",
+        "2023-08-01T07:12",
+        {"outcome": "succeeded", "reason": "double_charge", "amount_minor": 1000, "currency": "JPY"},
+        number=1,
+    )
+    paid = attempt(1, "2023-08-01T07:00")
+    back = attempt(1, "2023-08-01T07:12", purpose="twin")
+    done = subscription(payment(1, "2023-08-01T07:00", "settled", paid, back), history=[returned])
+    assert "charged it twice under one reference. The 1,000 JPY went back on 2023-08-01 07:12" in told(
+        done, 1
+    )
+    waiting = attempt(1, "2023-08-01T07:12", "unknown", purpose="twin")
+    under_way = subscription(payment(1, "2023-08-01T07:00", "settled", paid, waiting))
+    assert (
+        "the second charge is being returned since 2023-08-01 07:12 Asia/Tokyo (the refund is unknown)"
+        in told(under_way, 1)
+    )
+
+
 def test_a_blocked_customer_is_never_sent_to_the_gateway():
     detail = subscription(
         FIRST,

@@ -5,16 +5,34 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from domain.declines import DeclineCategory
-from domain.subscription import Status, StepKind, declined, next_step, settled
-from domain.unresolved import PENDING_LIFE, Mode, question_mode, unresolved
+from domain.subscription import (
+    State,
+    Status,
+    StepKind,
+    declined,
+    next_shown,
+    next_step,
+    settled,
+    twin_found,
+    verify_later,
+)
+from domain.unresolved import (
+    PENDING_LIFE,
+    VERIFICATIONS_MAX,
+    Mode,
+    Verification,
+    question_mode,
+    unresolved,
+)
 from tests.domain.driver import HORIZON_S, KEY_TTL_S, Story, story
 
 BROKE = "insufficient_funds"
+START = datetime(2023, 6, 1, tzinfo=UTC)
 
 
 def june(*answers: str) -> Story:
@@ -218,3 +236,67 @@ def test_an_unknown_that_becomes_pending_is_never_sent_again():
     life = june("lost").until("2023-06-01T07:00:20")
     unresolved(life.state.in_flight, "pending", life.now)
     assert question_mode(life.state.in_flight, life.now + timedelta(hours=3)) is Mode.ASK
+
+
+# -- what older code wrote
+
+
+def test_a_refund_of_an_older_run_goes_on_where_it_was():
+    """Before refunds had a flight of their own, a run had at most one, with the flight's fields in it."""
+    life = story("2023-05-01T07:00", "ok")
+    at = "2023-06-01T00:00:00Z"
+    old = life.state.model_dump(mode="json", exclude={"refunds", "verifications"})
+    asked = {"number": 1, "amount_minor": 1000, "sent_at": at, "next_at": at, "resent_at": at, "asks": 3}
+    state = State.model_validate(old | {"refund": asked})
+    (refund,) = state.refunds
+    assert (refund.flight.state, refund.flight.asks, refund.attempt, refund.returns) == (
+        "unknown",
+        3,
+        1,
+        None,
+    )
+    never_left = State.model_validate(old | {"refund": {**asked, "resent_at": None}})
+    assert never_left.refunds[0].flight.state == "unsent"
+    assert State.model_validate(old | {"refund": None}).refunds == ()
+
+
+# -- the second look
+
+
+def test_a_verification_is_no_step_that_people_are_shown():
+    life = story("2023-05-01T07:00", "ok").until("2023-05-02")
+    verify_later(life.state, 1, 1, life.now, in_s=600)
+    step = next_step(life.state)
+    assert step is not None
+    assert (step.kind, step.at) == (StepKind.VERIFY, life.now + timedelta(seconds=600))
+    shown = next_shown(life.state)
+    assert shown is not None
+    assert shown.kind is StepKind.PAYMENT
+
+
+def test_a_verification_is_given_up_after_many_questions_and_left_to_reconciliation():
+    asked: Verification | None = Verification(number=1, attempt=1, next_at=START)
+    count = 0
+    while asked is not None:
+        count += 1
+        assert asked.next_at - START <= timedelta(hours=24)
+        asked = asked.ask_again(asked.next_at)
+    assert count == VERIFICATIONS_MAX
+
+
+def test_a_twin_found_twice_goes_back_once():
+    life = story("2023-05-01T07:00", "ok").until("2023-05-02")
+    for _ in range(2):
+        twin_found(life.state, 1, "ch_2", 1000, life.now)
+    twin_found(life.state, 1, "ch_3", 1000, life.now)
+    assert [refund.returns for refund in life.state.refunds] == ["ch_2", "ch_3"]
+    assert not life.state.is_at_rest
+
+
+def test_the_gateways_wish_to_be_left_alone_is_respected():
+    life = june("unsent")
+    life.until("2023-06-01T07:00")
+    flight = life.state.in_flight
+    assert flight is not None
+    unresolved(flight, "unsent", life.now, retry_after_s=90)
+    assert flight.next_at == life.now + timedelta(seconds=90)

@@ -27,6 +27,7 @@ async def remote(sandbox: RunningSandbox) -> AsyncIterator[SandboxRemote]:
     async with SandboxRemote(sandbox.base_url) as control:
         yield control
         await control.faults()
+        await control.webhooks(None)
         await control.idempotency("strict", key_ttl_seconds=86_400)
 
 

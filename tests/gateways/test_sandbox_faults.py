@@ -11,7 +11,7 @@ import pytest
 from domain.declines import DeclineCode
 from domain.money import Money
 from gateways.port import Declined, GatewayUnavailable, Settled, Unavailable, Unknown
-from gateways.sandbox.faults import NAMES, FaultPlan
+from gateways.sandbox.faults import NAMES, OF_WEBHOOKS, FaultPlan
 from gateways.sandbox_client import SandboxGateway
 
 YEN_1000 = Money(minor=1000, currency="JPY")
@@ -37,8 +37,8 @@ async def charge(gateway, reference, key=None, token="tok_ok"):
     )
 
 
-def test_the_table_below_misses_no_fault():
-    assert {fault.partition(":")[0] for fault in EFFECTS} == NAMES
+def test_the_tables_here_and_in_the_webhooks_tests_miss_no_fault():
+    assert {fault.partition(":")[0] for fault in EFFECTS} | {"key_check_failed"} | OF_WEBHOOKS == NAMES
 
 
 @pytest.mark.parametrize("fault", EFFECTS)
@@ -78,7 +78,7 @@ async def test_a_tokens_fault_strikes_whoever_uses_it(gateway, remote):
     token = await remote.token("ok", fault="error_before")
     for _ in range(2):
         outcome = await charge(gateway, f"sub_{uuid4().hex}/1/1", token=token)
-        assert outcome == Unknown(hint="http 500 server_error")
+        assert outcome == Unknown(hint="http 500 server_error", outage=True)
 
 
 async def test_a_charge_the_look_up_cannot_see_yet_appears_later(gateway, remote):
@@ -97,11 +97,101 @@ async def test_slower_than_the_client_waits_is_unknown_and_the_charge_lands_afte
     reference = f"sub_{uuid4().hex}/1/1"
     await remote.faults({"fault": "slow:0.3", "times": 1})
     hasty = SandboxGateway(sandbox.base_url, timeout=timedelta(seconds=0.1))
-    assert await charge(hasty, reference) == Unknown(hint="timeout")
+    assert await charge(hasty, reference) == Unknown(hint="timeout", outage=True)
     await hasty.close()
     assert await gateway.lookup(reference) == []
     await remote.faults({"fault": "slow:0.4", "route": "lookup", "times": 1})
     assert [record.state for record in await gateway.lookup(reference)] == ["settled"]
+
+
+async def test_a_refund_the_look_up_cannot_see_yet_appears_later(gateway, remote):
+    settled = await charge(gateway, f"sub_{uuid4().hex}/1/1")
+    reference = f"refund_{uuid4().hex}"
+    await remote.faults({"fault": "lookup_lag:0.2", "route": "refund", "times": 1})
+    refunded = await gateway.refund(
+        charge_id=settled.gateway_id, amount=YEN_1000, reference=reference, idempotency_key=uuid4().hex
+    )
+    assert await gateway.lookup(reference) == []
+    await remote.faults({"fault": "slow:0.25", "route": "lookup", "times": 1})
+    assert [record.gateway_id for record in await gateway.lookup(reference)] == [refunded.gateway_id]
+
+
+async def test_a_key_check_that_fails_charges_again_and_says_so(gateway, remote):
+    reference, key = f"sub_{uuid4().hex}/1/1", uuid4().hex
+    first = await charge(gateway, reference, key)
+    await remote.faults({"fault": "key_check_failed", "times": 1}, seed=3)
+    second = await charge(gateway, reference, key)
+    assert second == Settled(gateway_id=second.gateway_id, amount=YEN_1000, idempotency_check_failed=True)
+    assert [record.gateway_id for record in await gateway.lookup(reference)] == [
+        first.gateway_id,
+        second.gateway_id,
+    ]
+    assert await charge(gateway, reference, key) == first
+    (row,) = [row for row in (await remote.fired())["fired"] if row["reference"] == reference]
+    assert (row["fault"], row["seed"], row["source"]) == ("key_check_failed", 3, "plan")
+
+
+async def test_a_key_check_that_fails_by_the_mode_is_logged_too(gateway, remote):
+    reference = f"sub_{uuid4().hex}/1/1"
+    await remote.idempotency("best_effort:1")
+    assert (await charge(gateway, reference)).idempotency_check_failed
+    (row,) = [row for row in (await remote.fired())["fired"] if row["reference"] == reference]
+    assert (row["fault"], row["source"]) == ("key_check_failed", "mode")
+
+
+async def test_a_key_check_cannot_fail_where_there_is_no_key_and_is_not_logged_then(sandbox, remote):
+    reference = f"sub_{uuid4().hex}/1/1"
+    body = {"token": "tok_ok", "amount": YEN_1000.model_dump(), "reference": reference}
+    async with aiohttp.ClientSession(sandbox.base_url) as session:
+        answer = await session.post("/charges", json=body, headers={"X-Sandbox-Fault": "key_check_failed"})
+        assert (answer.status, answer.headers.get("Idempotency-Status")) == (200, None)
+    assert reference not in {row["reference"] for row in (await remote.fired())["fired"]}
+
+
+async def test_a_rule_about_a_card_strikes_refunds_and_reads_of_its_charges_too(gateway, remote):
+    mine, other = await remote.token("ok"), await remote.token("ok")
+    charged = {token: await charge(gateway, f"sub_{uuid4().hex}/1/1", token=token) for token in (mine, other)}
+    await remote.faults({"fault": "error_before", "route": "any", "token": mine})
+    assert await gateway.get(charged[other].gateway_id) is not None
+    with pytest.raises(GatewayUnavailable):
+        await gateway.get(charged[mine].gateway_id)
+    refunds = [
+        await gateway.refund(
+            charge_id=charged[token].gateway_id,
+            amount=YEN_1000,
+            reference=f"refund_{uuid4().hex}",
+            idempotency_key=uuid4().hex,
+        )
+        for token in (mine, other)
+    ]
+    assert [type(refund) for refund in refunds] == [Unknown, Settled]
+
+
+@pytest.mark.parametrize("route", ["lookup", "get", "list"])
+@pytest.mark.parametrize("fault", ["drop_before", "error_before", "rate_limit_429", "malformed"])
+async def test_each_kind_of_read_breaks_when_its_request_asks_for_it(sandbox, remote, route, fault):
+    reference = f"sub_{uuid4().hex}/1/1"
+    body = {"token": "tok_ok", "amount": YEN_1000.model_dump(), "reference": reference}
+    headers = {"X-Sandbox-Fault": fault}
+    async with aiohttp.ClientSession(sandbox.base_url) as session:
+        made = await (await session.post("/charges", json=body)).json()
+        path = {
+            "lookup": f"/charges?reference={reference}",
+            "get": f"/charges/{made['id']}",
+            "list": "/charges?since=2000-01-01T00:00:00Z",
+        }[route]
+        before = (await remote.fired())["counts"].get(fault, 0)
+
+        async def read():
+            answer = await session.get(path, headers=headers)
+            answer.raise_for_status()
+            await answer.json()
+
+        with pytest.raises((aiohttp.ClientError, ValueError)):
+            await read()
+        assert (await remote.fired())["counts"][fault] > before
+        (newest,) = (await remote.fired())["fired"][-1:]
+        assert (newest["fault"], newest["route"], newest["source"]) == (fault, route, "header")
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "error_before", "rate_limit_429", "malformed"])
@@ -143,6 +233,10 @@ async def test_refunds_and_voids_break_like_charges_do(gateway, remote):
         {"fault": "drop_after", "route": "moon"},
         {"fault": "drop_after", "times": 0},
         {"fault": "drop_after", "when": "always"},
+        {"fault": "drop_after", "route": "webhook"},
+        {"fault": "webhook_lose", "route": "charge"},
+        {"fault": "webhook_delay"},
+        {"fault": "key_check_failed", "route": "list"},
     ],
 )
 async def test_a_rule_nobody_understands_is_refused(remote, rule):

@@ -12,8 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from domain.declines import DeclineCode
 from domain.money import Money
+from gateways.sandbox.audit import audit
 from gateways.sandbox.book import Book
-from gateways.sandbox.control import audit
 from gateways.sandbox.outcomes import Plan
 from gateways.sandbox.refusal import Refusal
 from gateways.sandbox.schema import open_database, transaction

@@ -26,9 +26,11 @@ from activities.contracts.billing import Outcome, Twin, VerifyResult
 from activities.contracts.reconciliation import ReconciliationInput
 from activities.contracts.records import (
     ADD_PAYMENT_METHOD,
+    CLOSE_INCIDENT,
     PUT_CUSTOMER,
     PUT_PRODUCT,
     AddPaymentMethod,
+    CloseIncident,
     Entry,
     OpenResult,
     PutCustomer,
@@ -44,7 +46,12 @@ from tests.workflows.fake_reconciliation import FakeReconciliation
 from tests.workflows.fakes import FakeRecords
 from worker import WORKFLOWS
 from workflows import messages
-from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
+from workflows.catalogue import (
+    AddPaymentMethodEntry,
+    CloseIncidentEntry,
+    PutCustomerEntry,
+    PutProductEntry,
+)
 from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
 
@@ -71,6 +78,10 @@ class Records(FakeRecords):
 
     @activity.defn(name=ADD_PAYMENT_METHOD)
     async def add_payment_method(self, order: AddPaymentMethod) -> Entry:
+        return Entry(id=order.id)
+
+    @activity.defn(name=CLOSE_INCIDENT)
+    async def close_incident(self, order: CloseIncident) -> Entry:
         return Entry(id=order.id)
 
 
@@ -231,6 +242,13 @@ async def a_reconciliation(stage: Stage) -> None:
     await stage.handle.result()
 
 
+async def an_incident_closed(stage: Stage) -> None:
+    order = CloseIncident(
+        id="inc_1", request_id="q-4", actor="operator:recorder", comment="for the record", at=START
+    )
+    await _enter(stage, CloseIncidentEntry, order)
+
+
 async def _enter(stage: Stage, workflow: Any, order: Any) -> None:
     client = stage.environment.client
     name = f"catalogue/{workflow.__name__}/{order.request_id}"
@@ -257,6 +275,7 @@ STORIES: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
         a_customer,
         a_product,
         a_payment_method,
+        an_incident_closed,
         a_reconciliation,
     )
 }

@@ -1,0 +1,119 @@
+"""The port behind a circuit: while it is open, nothing is called and the answer is "surely nothing happened".
+
+`Unavailable` uses up no attempt (the workflow's own timer sends again), and reads raise `GatewayUnavailable` as they do
+when the gateway itself does not answer, so nobody above has to know that there is a circuit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeVar
+
+from domain.money import Money
+from gateways.circuit import Circuit, CircuitOpenError
+from gateways.port import (
+    Capabilities,
+    CardForm,
+    ChargeOutcome,
+    GatewayCharge,
+    GatewayUnavailable,
+    Page,
+    PaymentGateway,
+    TokenDetails,
+    Unavailable,
+    Unknown,
+)
+
+T = TypeVar("T")
+
+
+class GuardedGateway:
+    """A `PaymentGateway` that calls `gateway` only while `circuit` lets it."""
+
+    def __init__(self, gateway: PaymentGateway, circuit: Circuit) -> None:
+        self._gateway = gateway
+        self._circuit = circuit
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._gateway.capabilities
+
+    async def charge(
+        self, *, token: str, amount: Money, reference: str, idempotency_key: str
+    ) -> ChargeOutcome:
+        return await self._write(
+            lambda: self._gateway.charge(
+                token=token, amount=amount, reference=reference, idempotency_key=idempotency_key
+            )
+        )
+
+    async def refund(
+        self, *, charge_id: str, amount: Money, reference: str, idempotency_key: str
+    ) -> ChargeOutcome:
+        return await self._write(
+            lambda: self._gateway.refund(
+                charge_id=charge_id, amount=amount, reference=reference, idempotency_key=idempotency_key
+            )
+        )
+
+    async def void(self, *, charge_id: str, reference: str, idempotency_key: str) -> ChargeOutcome:
+        return await self._write(
+            lambda: self._gateway.void(
+                charge_id=charge_id, reference=reference, idempotency_key=idempotency_key
+            )
+        )
+
+    async def lookup(self, reference: str) -> list[GatewayCharge]:
+        return await self._read(lambda: self._gateway.lookup(reference))
+
+    async def get(self, gateway_id: str) -> GatewayCharge | None:
+        return await self._read(lambda: self._gateway.get(gateway_id))
+
+    async def list(self, *, since: datetime, cursor: str | None = None) -> Page:
+        return await self._read(lambda: self._gateway.list(since=since, cursor=cursor))
+
+    async def token_details(self, token: str) -> TokenDetails | None:
+        return await self._read(lambda: self._gateway.token_details(token))
+
+    async def open_card_form(self, *, reference: str, return_url: str) -> CardForm:
+        return await self._read(
+            lambda: self._gateway.open_card_form(reference=reference, return_url=return_url)
+        )
+
+    async def card_form_url(self, form_id: str) -> str:
+        return await self._gateway.card_form_url(form_id)  # a name, no call
+
+    async def card_form_token(self, form_id: str) -> str | None:
+        return await self._read(lambda: self._gateway.card_form_token(form_id))
+
+    async def close(self) -> None:
+        await self._gateway.close()
+
+    async def _write(self, send: Callable[[], Awaitable[ChargeOutcome]]) -> ChargeOutcome:
+        try:
+            async with self._circuit.call() as call:
+                outcome = await send()
+                match outcome:
+                    case Unavailable(hint=hint) | Unknown(hint=hint, outage=True):
+                        call.failure = hint
+                    case Unknown():
+                        pass  # somebody answers there, but what it says is no proof that it works
+                    case _:
+                        call.answered = True
+        except CircuitOpenError as refused:
+            return Unavailable(hint=str(refused), retry_after=refused.retry_after)
+        return outcome
+
+    async def _read(self, ask: Callable[[], Awaitable[T]]) -> T:
+        try:
+            async with self._circuit.call() as call:
+                try:
+                    answer = await ask()
+                except GatewayUnavailable as error:
+                    call.failure = str(error)
+                    raise
+                call.answered = True
+        except CircuitOpenError as refused:
+            raise GatewayUnavailable(f"The gateway is left alone for now ({refused}).") from None
+        return answer
