@@ -11,12 +11,13 @@ minute of production is 0.4 seconds. What would become too short to mean anythin
 | one run of a money activity              | 60 s            | 5 s              |
 | one run of a recording activity          | 20 s            | 4 s              |
 | an activity's retries                    | 1 s … 30 s      | 0.2 s … 2 s      |
-| first question about an unknown outcome  | 15 s            | 0.4 s            |
+| questions about an unknown outcome       | 15 s … 10 min   | 0.4 s … 4 s      |
 | first question about a pending one, last | 30 s, 1 h       | 0.4 s, 2 s       |
 | a pending charge is given up             | 24 h            | 6 s              |
 | sending again what was not taken         | 15 s … 10 min   | 0.4 s … 2 s      |
 | a verification that is not clear, again  | 1 min … 1 h     | 1 s … 3 s        |
 | asking for what waits for a person       | 6 h             | 3 s              |
+| the circuit stays open                   | 15 s … 60 s     | 0.5 s … 2 s      |
 | a caller's patience                      | 30 s            | 8 s              |
 
 Order is kept: time-out < activity, horizon < activity + time-out, pending life > horizon. A key lives 24 h as in
@@ -32,18 +33,23 @@ from typing import Any, Final
 from temporalio.common import RetryPolicy
 
 from domain import unresolved
+from gateways.circuit import CircuitPolicy
 from starter import engine
 from workflows import options
 
 HORIZON_S: Final = 4
 """Seconds; `TEIKI_INFLIGHT_HORIZON_SECONDS` of every chaos worker."""
 CLIENT_TIMEOUT: Final = timedelta(seconds=1.5)
+CIRCUIT: Final = CircuitPolicy(
+    open_for=timedelta(seconds=0.5), open_for_most=timedelta(seconds=2), read_every=timedelta(seconds=0.2)
+)
 LONGEST_TIMEOUT_S: Final = 10.0
 """The longest time-out that can stand between healing and recovery: Temporal's workflow task time-out."""
 
 _WAITING: Final[dict[str, timedelta]] = {
     "PENDING_LIFE": timedelta(seconds=6),
     "_UNKNOWN_FIRST": timedelta(seconds=0.4),
+    "_UNKNOWN_MAX": timedelta(seconds=HORIZON_S),
     "_PENDING_FIRST": timedelta(seconds=0.4),
     "_PENDING_MAX": timedelta(seconds=2),
     "_UNSENT_FIRST": timedelta(seconds=0.4),

@@ -23,6 +23,11 @@ from temporalio.worker import Worker
 
 from activities.billing import BillingActivities
 from activities.records import RecordsActivities
+from db.circuits import CircuitRows
+from db.engine import Database
+from gateways.circuit import Circuit
+from gateways.guarded import GuardedGateway
+from gateways.port import PaymentGateway
 from gateways.sandbox_client import SandboxGateway
 from runtime.lifecycle import mark_ready, run_service
 from runtime.settings import Settings
@@ -69,7 +74,7 @@ async def serve(settings: Settings, orders: Orders, fuses: Fuses, stop: asyncio.
     client = await connect(settings)
     kind = guards.ForgetfulDatabase if orders.guard_off == "outbox" else FusedDatabase
     database = kind.fused(settings.database, fuses, pool_size=settings.database_pool_size)
-    gateway = _gateway(settings, orders, fuses)
+    gateway = _gateway(settings, orders, fuses, database)
     desk = guards.CarelessBilling if orders.guard_off == "verification" else BillingActivities
     worker = _worker(client, settings, desk(database, gateway), RecordsActivities(database, gateway))
     try:
@@ -81,7 +86,7 @@ async def serve(settings: Settings, orders: Orders, fuses: Fuses, stop: asyncio.
         await database.close()
 
 
-def _gateway(settings: Settings, orders: Orders, fuses: Fuses) -> Any:
+def _gateway(settings: Settings, orders: Orders, fuses: Fuses, database: Database) -> PaymentGateway:
     gateway: Any = SandboxGateway(
         settings.gateway_url, timeout=scale.CLIENT_TIMEOUT, inflight_horizon=guards.horizon(orders.guard_off)
     )
@@ -89,7 +94,8 @@ def _gateway(settings: Settings, orders: Orders, fuses: Fuses) -> Any:
         gateway = guards.KeylessGateway(gateway)
     elif orders.guard_off == "lookup":
         gateway = guards.BlindGateway(gateway)
-    return FusedGateway(gateway, fuses)
+    fused: Any = FusedGateway(gateway, fuses)
+    return GuardedGateway(fused, Circuit(CircuitRows(database, settings.gateway), policy=scale.CIRCUIT))
 
 
 def _worker(
