@@ -34,7 +34,7 @@ class Books:
                 async with await psycopg.AsyncConnection.connect(
                     self._url, row_factory=dict_row
                 ) as connection:
-                    return await (await connection.execute(query, parameters)).fetchall()  # type: ignore[arg-type]
+                    return await (await connection.execute(query, parameters)).fetchall()
             except psycopg.OperationalError:  # being restarted
                 await asyncio.sleep(0.3)
         raise RuntimeError("The database did not come back.")

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
@@ -159,7 +159,7 @@ class Callers:
             if card is not None:
                 await self._command(name, known, lambda rid: handle.change_card(card, request_id=rid))
         else:
-            mode = "period_end" if kind == "period_end" else "now"
+            mode: Literal["now", "period_end"] = "period_end" if kind == "period_end" else "now"
             await self._command(name, known, lambda rid: handle.cancel(mode=mode, request_id=rid))
 
     async def _command(self, request_id: str, known: Known, call: Callable[[str], Awaitable[Any]]) -> bool:

@@ -218,6 +218,8 @@ class Crew:
 
     def _calm_s(self) -> float:
         """How long a worker lives unharmed: so that deaths spread over the run."""
+        if self._plan.profile is not None:
+            return self._dice.uniform(1.0, 4.0)  # its load is soon over
         deaths = max(1, self._plan.kills)
         life_s = self._plan.strike_s * self._plan.workers / deaths
         return self._dice.uniform(0.15, 0.75) * life_s

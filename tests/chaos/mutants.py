@@ -10,8 +10,8 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.chaos.crew import ROOT
 from tests.chaos.guards import GUARDS, PROFILES
+from tests.chaos.nursery import ROOT
 
 
 def mutants(*, seed: int, pairs: int, only: str | None = None) -> int:

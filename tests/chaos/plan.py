@@ -84,7 +84,7 @@ def focused(guard: str, *, seed: int, pairs: int, guard_off: bool) -> Plan:
         workers=2,
         strike_s=15.0,
         pace_s=1.0,
-        kills=2 if PROFILES[guard].kill_at else 0,
+        kills=len(PROFILES[guard].kill_at),
         server_kills=0,
         database_restarts=0,
         operations=0,

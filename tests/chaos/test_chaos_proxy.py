@@ -21,6 +21,7 @@ class Line:
     def __init__(self) -> None:
         self.touched: Counter[str] = Counter()
         self.arrived: list[bytes] = []
+        self.writers: list[asyncio.StreamWriter] = []
 
     async def open(self) -> None:
         self.server = await asyncio.start_server(self._echo, "127.0.0.1", 0)
@@ -30,6 +31,7 @@ class Line:
 
     async def connect(self) -> None:
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.proxy.port)
+        self.writers.append(self.writer)
 
     async def ask(self, word: bytes, *, within_s: float = _PATIENCE_SECONDS) -> bytes:
         self.writer.write(word)
@@ -50,7 +52,8 @@ async def line() -> AsyncIterator[Line]:
     line = Line()
     await line.open()
     yield line
-    line.writer.close()
+    for writer in line.writers:
+        writer.transport.abort()
     await line.proxy.stop()
     line.server.close()
 

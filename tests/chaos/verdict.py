@@ -15,8 +15,9 @@ from typing import Any, Final
 from tests.chaos import gateway_faults, proxy, scale
 from tests.chaos.books import Books
 from tests.chaos.callers import Callers
-from tests.chaos.crew import ROOT, Crew
+from tests.chaos.crew import Crew
 from tests.chaos.fuses import CORE_POINTS
+from tests.chaos.nursery import ROOT
 from tests.chaos.plan import Plan
 from tests.chaos.servers import Servers
 from tests.chaos.strays import Strays
