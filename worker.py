@@ -11,7 +11,9 @@ import logging
 import sys
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
+from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
@@ -42,9 +44,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     )
     billing = BillingActivities(database, gateway)
     records = RecordsActivities(database, gateway)
-    worker = Worker(
+    worker = worker_of(
         client,
-        task_queue=settings.task_queue,
+        settings,
         workflows=WORKFLOWS,
         activities=[
             billing.charge,
@@ -55,10 +57,6 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             records.put_product,
             records.add_payment_method,
         ],
-        max_cached_workflows=settings.max_cached_workflows,
-        max_concurrent_activities=settings.max_concurrent_activities,
-        graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
-        deployment_config=deployment_of(settings),
     )
     try:
         async with worker:
@@ -68,6 +66,19 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     finally:
         await gateway.close()
         await database.close()
+
+
+def worker_of(client: Client, settings: Settings, **what: Any) -> Worker:
+    """A worker with production's options; `what` it works on is Temporal's `workflows`, `activities`, …"""
+    return Worker(
+        client,
+        task_queue=settings.task_queue,
+        max_cached_workflows=settings.max_cached_workflows,
+        max_concurrent_activities=settings.max_concurrent_activities,
+        graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
+        deployment_config=deployment_of(settings),
+        **what,
+    )
 
 
 def deployment_of(settings: Settings) -> WorkerDeploymentConfig:

@@ -72,3 +72,23 @@ class Empty:
             if start.cycles_per_run and (done - start.done) >= start.cycles_per_run:
                 workflow.continue_as_new(EmptyInput(done=done, cycles_per_run=start.cycles_per_run))
         await workflow.wait_condition(lambda: False)
+
+
+@dataclass(frozen=True)
+class AppointmentInput:
+    """Attributes:
+    at_s: seconds since the epoch.
+    """
+
+    at_s: float
+
+
+@workflow.defn(name="Appointment")
+class Appointment:
+    """The empty cycle of a stampede: a timer until the instant, an activity that does nothing, the next timer."""
+
+    @workflow.run
+    async def run(self, start: AppointmentInput) -> None:
+        await workflow.sleep(start.at_s - workflow.time())
+        await workflow.execute_activity(NOTHING, **MONEY)
+        await workflow.sleep(timedelta(days=30))

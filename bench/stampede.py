@@ -1,0 +1,272 @@
+"""The 1st of the month: `python -m bench.stampede --due 10000`.
+
+N real `Subscription` workflows wait for a payment that is due at one instant; production workers sit in front of them.
+At that instant the clock starts; it stops when the books show nothing overdue any more. Meanwhile an operator works
+through the SDK. The floor is the same crowd of empty workflows, each a timer and an activity that does nothing. Each
+arm has servers of its own, so that all begin alike.
+
+Progress goes to standard error, a table to standard output, and its last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import json
+import secrets
+import statistics
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+from temporalio.client import Client, WorkflowHandle
+
+from bench.arms import start_subscription
+from bench.books import Books, default_cycles_per_run
+from bench.crowd import charged_once, enter, overdue, start_all
+from bench.operator_desk import Operator
+from bench.report import place
+from bench.rush_worker import APPOINTMENTS, EIGHT_BYTES, SUBSCRIPTIONS
+from bench.stage import CpuSeconds, Stage, environment, python_module, stage
+from bench.timelapse import Appointment, AppointmentInput
+from db.engine import Database
+from gateways.sandbox_client import SandboxGateway
+from runtime.embedded.processes import end, spawn, tail
+from runtime.lifecycle import run_cli
+from runtime.telemetry import configure_logging
+from starter.teiki import Teiki
+
+YESTERDAY: Final[dict[str, Any]] = {}
+"""The worker's options before they were measured here."""
+
+_STARTS_AT_ONCE: Final = 30
+_WARM_UP: Final = 40
+_LOOK_SECONDS: Final = 0.2
+_PATIENCE_SECONDS: Final = 900.0
+
+
+@dataclass(frozen=True)
+class Drain:
+    """One arm's stampede."""
+
+    due: int
+    seconds: float
+    cpu: CpuSeconds
+    latencies_s: Sequence[float] = ()
+    unanswered: int = 0
+    charged_once: bool = True
+    half_s: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        return self.due / self.seconds
+
+    def latency(self, share: float) -> float:
+        """A percentile of the operations' latencies, in seconds."""
+        ranked = sorted(self.latencies_s)
+        return ranked[min(len(ranked) - 1, int(share * len(ranked)))] if ranked else 0.0
+
+    def told(self, floor: Drain) -> dict[str, Any]:
+        return {
+            "drain_seconds": round(self.seconds, 2),
+            "drain_ratio": round(self.seconds / floor.seconds, 3),
+            "updates": len(self.latencies_s),
+            "updates_p50_s": round(self.latency(0.5), 3),
+            "updates_p95_s": round(self.latency(0.95), 3),
+            "updates_max_s": round(self.latency(1.0), 3),
+            "unanswered": self.unanswered,
+            "charged_once": self.charged_once,
+        }
+
+
+Say = Callable[[str], None]
+
+
+class Rush:
+    """One stage with its workers, and a crowd in front of them."""
+
+    def __init__(self, servers: Stage, workers: Sequence[psutil.Process], say: Say) -> None:
+        self.stage = servers
+        self._workers = workers
+        self._say = say
+
+    def cpu(self) -> CpuSeconds:
+        each = [self.stage.cpu(worker) for worker in self._workers]
+        return CpuSeconds(sum(cpu.worker for cpu in each), each[0].server, each[0].postgres, each[0].gateway)
+
+    async def seated(self, starts: Callable[[datetime, int], Awaitable[list[Any]]], count: int) -> datetime:
+        """Start the crowd for an instant far enough ahead; answers the instant.
+
+        How fast they can be started is tried with a few whose day is tomorrow.
+        """
+        loop = asyncio.get_running_loop()
+        few = max(1, min(300, count // 10))
+        tomorrow = _whole_second(24 * 3600)
+        await self._start(await starts(tomorrow, min(few, _WARM_UP)))  # first calls are dearer
+        begun = loop.time()
+        await self._start(await starts(tomorrow, few))
+        lead = 4 + 1.6 * (loop.time() - begun) * count / few
+        due_at = _whole_second(lead)
+        await self._start(await starts(due_at, count))
+        left = (due_at - datetime.now(UTC)).total_seconds()
+        if left < 0:
+            raise RuntimeError(
+                f"The crowd of {count} was {-left:.0f} s late to its seats ({lead:.0f} s were given): try again."
+            )
+        self._say(f"{count} seated, {left:.0f} s before the instant")
+        return due_at
+
+    async def _start(self, starts: list[Any]) -> list[WorkflowHandle[Any, Any]]:
+        done = 0
+
+        def tick() -> None:
+            nonlocal done
+            done += 1
+            if done % 500 == 0:
+                self._say(f"started {done} of {len(starts)}")
+
+        return await start_all(starts, at_once=_STARTS_AT_ONCE, tick=tick)
+
+    async def drained(self, due_at: datetime, left: Callable[[], Awaitable[int]], count: int) -> Drain:
+        """Wait for the instant, then until nothing is left."""
+        await asyncio.sleep((due_at - datetime.now(UTC)).total_seconds())
+        loop, before = asyncio.get_running_loop(), self.cpu()
+        begun, half_s, looks = loop.time(), 0.0, 0
+        while remaining := await left():
+            seconds = loop.time() - begun
+            if remaining <= count // 2 and not half_s:
+                half_s = seconds
+            looks += 1
+            if looks % 25 == 0:
+                self._say(f"{seconds:.0f} s: {remaining} left")
+            if seconds > _PATIENCE_SECONDS:
+                raise RuntimeError(f"After {seconds:.0f} s {remaining} are still due.")
+            await asyncio.sleep(_LOOK_SECONDS)
+        return Drain(count, loop.time() - begun, self.cpu().since(before), half_s=half_s)
+
+
+def _whole_second(ahead_s: float) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=int(ahead_s) + 1)
+
+
+@asynccontextmanager
+async def _rush(
+    arm: str, *, workers: int, overrides: dict[str, Any], variables: dict[str, str], say: Say
+) -> AsyncIterator[tuple[Rush, list[Any]]]:
+    """Servers and worker processes of one arm; the second part are the workers' counts, as files."""
+    async with stage() as servers:
+        processes, counts = [], []
+        try:
+            for number in range(workers):
+                count, ready = servers.home / f"count-{number}", servers.home / f"ready-{number}"
+                count.write_bytes(EIGHT_BYTES.pack(0))
+                counts.append(count)
+                own = {**servers.variables, **variables, "TEIKI_READY_FILE": str(ready)}
+                log = servers.home / f"worker-{number}.log"
+                command = python_module("bench.rush_worker", arm, str(count), json.dumps(overrides))
+                processes.append(await spawn(command, log=log, env=environment(own)))
+                while not ready.exists():
+                    if processes[-1].returncode is not None:
+                        raise RuntimeError(f"A worker did not start:\n{tail(log)}")
+                    await asyncio.sleep(0.05)
+            yield Rush(servers, [psutil.Process(process.pid) for process in processes], say), counts
+        finally:
+            await asyncio.gather(*(end(process, patience_seconds=1) for process in processes))
+
+
+async def empty(
+    count: int, *, workers: int, overrides: dict[str, Any], variables: dict[str, str], say: Say
+) -> Drain:
+    """The floor: as many empty workflows due at one instant."""
+    arm = _rush(APPOINTMENTS, workers=workers, overrides=overrides, variables=variables, say=say)
+    async with arm as (rush, counts):
+        settings = rush.stage.settings
+        assert settings.temporal_address is not None
+        client = await Client.connect(settings.temporal_address)
+
+        async def starts(due_at: datetime, how_many: int) -> list[Any]:
+            start = AppointmentInput(at_s=due_at.timestamp())
+            return [
+                functools.partial(
+                    client.start_workflow,
+                    Appointment.run,
+                    start,
+                    id=f"empty/{secrets.token_hex(13)}",
+                    task_queue=settings.task_queue,
+                )
+                for _ in range(how_many)
+            ]
+
+        async def left() -> int:
+            return count - sum(EIGHT_BYTES.unpack(file.read_bytes())[0] for file in counts)
+
+        return await rush.drained(await rush.seated(starts, count), left, count)
+
+
+async def subscriptions(
+    count: int, *, workers: int, overrides: dict[str, Any], variables: dict[str, str], say: Say
+) -> Drain:
+    """The real thing, with an operator at work."""
+    arm = _rush(SUBSCRIPTIONS, workers=workers, overrides=overrides, variables=variables, say=say)
+    async with arm as (rush, _), _desk(rush.stage) as (database, gateway, books, teiki):
+        states: list[Any] = []
+
+        async def starts(due_at: datetime, how_many: int) -> list[Any]:
+            states[:] = await enter(database, books, how_many, due_at)
+            return [
+                functools.partial(
+                    start_subscription,
+                    rush.stage.client,
+                    state,
+                    queue=rush.stage.settings.task_queue,
+                    cycles_per_run=default_cycles_per_run(),
+                )
+                for state in states
+            ]
+
+        due_at = await rush.seated(starts, count)
+        operator, stop = Operator(teiki, states), asyncio.Event()
+        await asyncio.sleep((due_at - datetime.now(UTC)).total_seconds())
+        working = asyncio.create_task(operator.work(stop))
+        drain = await rush.drained(due_at, functools.partial(overdue, database, due_at), count)
+        stop.set()
+        await working
+        once = await charged_once(database, gateway, states, due_at=due_at, touched=operator.touched)
+        for error in operator.unanswered[:3]:
+            say(f"unanswered: {error}")
+        return Drain(
+            count, drain.seconds, drain.cpu, operator.latencies_s, len(operator.unanswered), once, drain.half_s
+        )
+
+
+@asynccontextmanager
+async def _desk(servers: Stage) -> AsyncIterator[tuple[Database, SandboxGateway, Books, Teiki]]:
+    database = Database.connect(servers.settings.database, pool_size=4)
+    gateway = SandboxGateway(servers.settings.gateway_url)
+    books = Books(database, gateway)
+    await books.open()
+    teiki = await Teiki.connect(servers.settings)
+    try:
+        yield database, gateway, books, teiki
+    finally:
+        await teiki.close()
+        await gateway.close()
+        await database.close()
+
+
+async def _measured(count: int, workers: int, say: Say) -> dict[str, Drain]:
+    drains = {}
+    common = {"workers": workers, "variables": {}}
+    drains["empty"] = await empty(count, overrides={}, say=lambda what: say(f"empty: {what}"), **common)
+    for name, overrides in (("before", YESTERDAY), ("after", {})):
+        drains[name] = await subscriptions(
+            count, overrides=overrides, say=lambda what, name=name: say(f"{name}: {what}"), **common
+        )
+    return drains
