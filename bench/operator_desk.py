@@ -1,4 +1,4 @@
-"""Somebody at work during the stampede: operations through the SDK at a steady pace, each timed."""
+"""Somebody at work during the stampede: operations at a steady pace, each timed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from bench.timelapse import Appointment
 from domain.errors import TeikiError
 from domain.money import Money
-from domain.subscription import State
 from starter.teiki import Teiki
 
 PER_SECOND: Final = 5.0
@@ -20,54 +23,79 @@ _DAY: Final = ("change_amount", "suspend", "change_amount", "cancel", "resume")
 
 
 @dataclass
-class Operator:
-    """Asks until told to stop.
+class Clerk:
+    """Asks something of one subscription after the other until told to stop, each a stranger to the last.
 
     Attributes:
-        latencies_s: of each operation that was answered.
-        unanswered: the SDK gave up waiting, or refused.
+        latencies_s: of each question that was answered, in seconds.
+        unanswered: what the SDK said when it gave up waiting, or refused.
+    """
+
+    ids: Sequence[str]
+    per_second: float = PER_SECOND
+    latencies_s: list[float] = field(default_factory=list)
+    unanswered: list[Exception] = field(default_factory=list)
+
+    async def ask(self, number: int, strangers: list[str]) -> None:
+        """One question."""
+        raise NotImplementedError
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """One question every so often, whether the earlier ones were answered or not; all are answered in the end."""
+        chance = random.Random(7)  # noqa: S311 - the same choices in every arm
+        strangers = chance.sample(self.ids, len(self.ids))
+        number = 0
+        async with asyncio.TaskGroup() as group:
+            while strangers and not stop.is_set():
+                group.create_task(self._timed(number, strangers))
+                number += 1
+                await asyncio.sleep(1 / self.per_second)
+
+    async def _timed(self, number: int, strangers: list[str]) -> None:
+        begun = time.perf_counter()
+        try:
+            await self.ask(number, strangers)
+        except (TeikiError, RPCError) as error:
+            self.unanswered.append(error)
+        self.latencies_s.append(time.perf_counter() - begun)
+
+
+@dataclass
+class Operator(Clerk):
+    """Changes amounts, suspends, cancels and resumes, through the SDK.
+
+    Attributes:
         touched: subscriptions that were suspended or canceled, and so need not have been charged.
     """
 
-    teiki: Teiki
-    states: Sequence[State]
-    per_second: float = PER_SECOND
-    latencies_s: list[float] = field(default_factory=list)
-    unanswered: list[TeikiError] = field(default_factory=list)
+    teiki: Teiki | None = None
     touched: set[str] = field(default_factory=set)
     _suspended: list[str] = field(default_factory=list)
 
-    async def work(self, stop: asyncio.Event) -> None:
-        """One operation every so often, whether the earlier ones were answered or not; all are answered in the end."""
-        chance = random.Random(7)  # noqa: S311 - the same choices in every arm
-        strangers = chance.sample([state.id for state in self.states], len(self.states))
-        async with asyncio.TaskGroup() as group:
-            number = 0
-            while not stop.is_set():
-                do = _DAY[number % len(_DAY)]
-                number += 1
-                if do == "resume" and self._suspended:
-                    group.create_task(self._timed(do, self._suspended.pop()))
-                elif do != "resume" and strangers:
-                    group.create_task(self._timed(do, strangers.pop()))
-                await asyncio.sleep(1 / self.per_second)
+    async def ask(self, number: int, strangers: list[str]) -> None:
+        assert self.teiki is not None
+        do = _DAY[number % len(_DAY)]
+        resumes = do == "resume" and self._suspended
+        subscription = self.teiki.subscriptions.get(self._suspended.pop() if resumes else strangers.pop())
+        if resumes:
+            await subscription.resume()
+        elif do == "suspend":
+            self.touched.add(subscription.id)
+            await subscription.suspend()
+            self._suspended.append(subscription.id)
+        elif do == "cancel":
+            self.touched.add(subscription.id)
+            await subscription.cancel(mode="period_end")
+        else:
+            await subscription.change_amount(Money(minor=1200, currency="JPY"))
 
-    async def _timed(self, do: str, subscription_id: str) -> None:
-        subscription = self.teiki.subscriptions.get(subscription_id)
-        if do in ("suspend", "cancel"):
-            self.touched.add(subscription_id)
-        begun = time.perf_counter()
-        try:
-            if do == "change_amount":
-                await subscription.change_amount(Money(minor=1200, currency="JPY"))
-            elif do == "suspend":
-                await subscription.suspend()
-            elif do == "resume":
-                await subscription.resume()
-            else:
-                await subscription.cancel(mode="period_end")
-        except TeikiError as error:
-            self.unanswered.append(error)
-        self.latencies_s.append(time.perf_counter() - begun)
-        if do == "suspend":
-            self._suspended.append(subscription_id)
+
+@dataclass
+class Visitor(Clerk):
+    """Asks empty workflows for the least an operation is."""
+
+    client: Client | None = None
+
+    async def ask(self, number: int, strangers: list[str]) -> None:
+        assert self.client is not None
+        await self.client.get_workflow_handle(strangers.pop()).execute_update(Appointment.note)

@@ -14,6 +14,7 @@ import json
 import mmap
 import struct
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -21,10 +22,11 @@ from typing import Any, Final
 import temporalio.worker
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import PollerBehavior, PollerBehaviorAutoscaling, PollerBehaviorSimpleMaximum
 
 import worker as production
-from bench.timelapse import NOTHING, Appointment
+from bench.timelapse import NOTED, NOTHING, NOTHING_BEFORE, Appointment
 from runtime.lifecycle import mark_ready, run_service
 from runtime.settings import Settings
 from runtime.telemetry import start_telemetry
@@ -65,11 +67,26 @@ async def _appointments(settings: Settings, stop: asyncio.Event, *, count_file: 
             done += 1
             EIGHT_BYTES.pack_into(shared, 0, done)
 
+        @activity.defn(name=NOTHING_BEFORE)
+        async def nothing_before(at_s: float) -> None:
+            early_s = at_s - time.time()
+            if early_s > 0:
+                raise ApplicationError(
+                    "not yet",
+                    next_retry_delay=timedelta(seconds=early_s),
+                    category=ApplicationErrorCategory.BENIGN,
+                )
+            await nothing()
+
+        @activity.defn(name=NOTED)
+        async def noted() -> None:
+            pass
+
         async with production.worker_of(
             client,
             settings,
             workflows=[Appointment],
-            activities=[nothing],
+            activities=[nothing, nothing_before, noted],
             workflow_runner=temporalio.worker.UnsandboxedWorkflowRunner(),
         ):
             mark_ready(settings.ready_file)

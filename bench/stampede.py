@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import functools
 import json
+import random
 import secrets
-import statistics
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -31,7 +32,7 @@ from temporalio.client import Client, WorkflowHandle
 from bench.arms import start_subscription
 from bench.books import Books, default_cycles_per_run
 from bench.crowd import charged_once, enter, overdue, start_all
-from bench.operator_desk import Operator
+from bench.operator_desk import Clerk, Operator, Visitor
 from bench.report import place
 from bench.rush_worker import APPOINTMENTS, EIGHT_BYTES, SUBSCRIPTIONS
 from bench.stage import CpuSeconds, Stage, environment, python_module, stage
@@ -62,7 +63,7 @@ class Drain:
     latencies_s: Sequence[float] = ()
     unanswered: int = 0
     charged_once: bool = True
-    half_s: float = 0.0
+    events: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -114,7 +115,7 @@ class Rush:
         await self._start(await starts(tomorrow, few))
         lead = 4 + 1.6 * (loop.time() - begun) * count / few
         due_at = _whole_second(lead)
-        await self._start(await starts(due_at, count))
+        self._handles = await self._start(await starts(due_at, count))
         left = (due_at - datetime.now(UTC)).total_seconds()
         if left < 0:
             raise RuntimeError(
@@ -134,22 +135,43 @@ class Rush:
 
         return await start_all(starts, at_once=_STARTS_AT_ONCE, tick=tick)
 
-    async def drained(self, due_at: datetime, left: Callable[[], Awaitable[int]], count: int) -> Drain:
-        """Wait for the instant, then until nothing is left."""
+    async def drained(
+        self, due_at: datetime, left: Callable[[], Awaitable[int]], count: int, clerk: Clerk
+    ) -> Drain:
+        """From the instant until nothing is left, with somebody at work meanwhile."""
+        stop = asyncio.Event()
         await asyncio.sleep((due_at - datetime.now(UTC)).total_seconds())
         loop, before = asyncio.get_running_loop(), self.cpu()
-        begun, half_s, looks = loop.time(), 0.0, 0
+        begun, looks = loop.time(), 0
+        working = asyncio.create_task(clerk.work(stop))
         while remaining := await left():
             seconds = loop.time() - begun
-            if remaining <= count // 2 and not half_s:
-                half_s = seconds
             looks += 1
             if looks % 25 == 0:
                 self._say(f"{seconds:.0f} s: {remaining} left")
             if seconds > _PATIENCE_SECONDS:
                 raise RuntimeError(f"After {seconds:.0f} s {remaining} are still due.")
             await asyncio.sleep(_LOOK_SECONDS)
-        return Drain(count, loop.time() - begun, self.cpu().since(before), half_s=half_s)
+        seconds, cpu = loop.time() - begun, self.cpu().since(before)
+        stop.set()
+        await working
+        return Drain(
+            count,
+            seconds,
+            cpu,
+            latencies_s=clerk.latencies_s,
+            unanswered=len(clerk.unanswered),
+            events=await self._events(),
+        )
+
+    async def _events(self) -> float:
+        """History events per workflow, of some: what the engine did in vain (time-outs, lost tasks) shows here."""
+        some = random.sample(self._handles, min(100, len(self._handles)))
+        last, now = 0, 1
+        while last != now:
+            await asyncio.sleep(1)  # the last tasks come to their end
+            last, now = now, sum([(await handle.describe()).history_length for handle in some])
+        return now / len(some)
 
 
 def _whole_second(ahead_s: float) -> datetime:
@@ -182,7 +204,13 @@ async def _rush(
 
 
 async def empty(
-    count: int, *, workers: int, overrides: dict[str, Any], variables: dict[str, str], say: Say
+    count: int,
+    *,
+    workers: int,
+    overrides: dict[str, Any],
+    variables: dict[str, str],
+    say: Say,
+    at_the_turnstile: bool = False,
 ) -> Drain:
     """The floor: as many empty workflows due at one instant."""
     arm = _rush(APPOINTMENTS, workers=workers, overrides=overrides, variables=variables, say=say)
@@ -191,23 +219,24 @@ async def empty(
         assert settings.temporal_address is not None
         client = await Client.connect(settings.temporal_address)
 
+        ids: list[str] = []
+
         async def starts(due_at: datetime, how_many: int) -> list[Any]:
-            start = AppointmentInput(at_s=due_at.timestamp())
+            start = AppointmentInput(due_at.timestamp(), at_the_turnstile)
+            ids[:] = [f"empty/{secrets.token_hex(13)}" for _ in range(how_many)]
             return [
                 functools.partial(
-                    client.start_workflow,
-                    Appointment.run,
-                    start,
-                    id=f"empty/{secrets.token_hex(13)}",
-                    task_queue=settings.task_queue,
+                    client.start_workflow, Appointment.run, start, id=id_, task_queue=settings.task_queue
                 )
-                for _ in range(how_many)
+                for id_ in ids
             ]
 
         async def left() -> int:
             return count - sum(EIGHT_BYTES.unpack(file.read_bytes())[0] for file in counts)
 
-        return await rush.drained(await rush.seated(starts, count), left, count)
+        due_at = await rush.seated(starts, count)
+        visitor = Visitor(ids, client=client)
+        return await rush.drained(due_at, left, count, visitor)
 
 
 async def subscriptions(
@@ -232,18 +261,12 @@ async def subscriptions(
             ]
 
         due_at = await rush.seated(starts, count)
-        operator, stop = Operator(teiki, states), asyncio.Event()
-        await asyncio.sleep((due_at - datetime.now(UTC)).total_seconds())
-        working = asyncio.create_task(operator.work(stop))
-        drain = await rush.drained(due_at, functools.partial(overdue, database, due_at), count)
-        stop.set()
-        await working
+        operator = Operator([state.id for state in states], teiki=teiki)
+        drain = await rush.drained(due_at, functools.partial(overdue, database, due_at), count, operator)
         once = await charged_once(database, gateway, states, due_at=due_at, touched=operator.touched)
         for error in operator.unanswered[:3]:
             say(f"unanswered: {error}")
-        return Drain(
-            count, drain.seconds, drain.cpu, operator.latencies_s, len(operator.unanswered), once, drain.half_s
-        )
+        return dataclasses.replace(drain, charged_once=once)
 
 
 @asynccontextmanager
