@@ -1,7 +1,8 @@
 """N subscriptions whose next payment is due at one instant: in the books, and started.
 
 The first is entered by the product's own function; the others, each with a customer and a card of its own, are its
-twins row by row, because ten thousand openings would take longer than the stampede. What they are afterwards checked against is the gateway's book and ours.
+twins row by row, because ten thousand openings would take longer than the stampede. What they are afterwards checked
+against is the gateway's book and ours.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ async def enter(db: Database, books: Books, count: int, due_at: datetime) -> lis
     assert first.next_cycle_due() == due_at
     await books.enter(first, spec, at=due_at - _PERIOD)
     twins = [
-        first.model_copy(update={"id": fresh_id("sub"), "customer_id": fresh_id("cus")}) for _ in range(count - 1)
+        first.model_copy(update={"id": fresh_id("sub"), "customer_id": fresh_id("cus")})
+        for _ in range(count - 1)
     ]
     for start in range(0, len(twins), 1000):
         batch = twins[start : start + 1000]
@@ -128,7 +130,7 @@ async def start_all(
     sample = handles[-40:] + random.sample(handles, min(40, len(handles)))
     for handle in sample:
         while (await handle.describe()).history_length < _SEATED_EVENTS:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # noqa: ASYNC110 - the server cannot wake us
     return handles
 
 
@@ -144,7 +146,9 @@ async def charged_once(
     cursor: str | None = None
     while True:
         page = await gateway.list(since=due_at - timedelta(hours=1), cursor=cursor)
-        sold.update(item.reference for item in page.items if item.kind == "charge" and item.state == "settled")
+        sold.update(
+            item.reference for item in page.items if item.kind == "charge" and item.state == "settled"
+        )
         cursor = page.next_cursor
         if cursor is None:
             break

@@ -2,294 +2,145 @@
 
 N real `Subscription` workflows wait for a payment that is due at one instant; production workers sit in front of them.
 At that instant the clock starts; it stops when the books show nothing overdue any more. Meanwhile an operator works
-through the SDK. The floor is the same crowd of empty workflows, each a timer and an activity that does nothing. Each
-arm has servers of its own, so that all begin alike.
+through the SDK. `before` and `after` are the worker's settings of yesterday and of today.
 
-Progress goes to standard error, a table to standard output, and its last line is JSON.
+Two floors, both of empty workflows (a timer, an activity that does nothing). The one that the ratio is made with is the
+same crowd due at one instant: it has the same backlog and the same cold caches, and only our work is missing. The
+other is the steady rate of `python -m bench`, a few warm workflows going round: no crowd reaches it.
+
+Each arm has servers of its own, so that all begin alike. Progress goes to standard error, a table to standard output,
+and its last line is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import dataclasses
 import functools
 import json
-import random
-import secrets
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import psutil
 from rich.console import Console
 from rich.table import Table
-from temporalio.client import Client, WorkflowHandle
 
-from bench.arms import start_subscription
+from bench.arms import Arm as SteadyArm
+from bench.arms import Load
 from bench.books import Books, default_cycles_per_run
-from bench.crowd import charged_once, enter, overdue, start_all
-from bench.operator_desk import Clerk, Operator, Visitor
+from bench.host import EMPTY_CUT
 from bench.report import place
-from bench.rush_worker import APPOINTMENTS, EIGHT_BYTES, SUBSCRIPTIONS
-from bench.stage import CpuSeconds, Stage, environment, python_module, stage
-from bench.timelapse import Appointment, AppointmentInput
+from bench.rush import Arm, Drain, Say, empty, subscriptions
+from bench.stage import stage
 from db.engine import Database
 from gateways.sandbox_client import SandboxGateway
-from runtime.embedded.processes import end, spawn, tail
 from runtime.lifecycle import run_cli
 from runtime.telemetry import configure_logging
-from starter.teiki import Teiki
 
-YESTERDAY: Final[dict[str, Any]] = {}
-"""The worker's options before they were measured here."""
+YESTERDAY: Final[dict[str, Any]] = {"priorities": False}
+"""What the worker did before it was measured here; the keys are explained in `bench.rush_worker`."""
 
-_STARTS_AT_ONCE: Final = 30
-_WARM_UP: Final = 40
-_LOOK_SECONDS: Final = 0.2
-_PATIENCE_SECONDS: Final = 900.0
+FLOOR: Final = "empty"
+TURNSTILE: Final = "turnstile"
 
 
-@dataclass(frozen=True)
-class Drain:
-    """One arm's stampede."""
-
-    due: int
-    seconds: float
-    cpu: CpuSeconds
-    latencies_s: Sequence[float] = ()
-    unanswered: int = 0
-    charged_once: bool = True
-    events: float = 0.0
-
-    @property
-    def rate(self) -> float:
-        return self.due / self.seconds
-
-    def latency(self, share: float) -> float:
-        """A percentile of the operations' latencies, in seconds."""
-        ranked = sorted(self.latencies_s)
-        return ranked[min(len(ranked) - 1, int(share * len(ranked)))] if ranked else 0.0
-
-    def told(self, floor: Drain) -> dict[str, Any]:
-        return {
-            "drain_seconds": round(self.seconds, 2),
-            "drain_ratio": round(self.seconds / floor.seconds, 3),
-            "updates": len(self.latencies_s),
-            "updates_p50_s": round(self.latency(0.5), 3),
-            "updates_p95_s": round(self.latency(0.95), 3),
-            "updates_max_s": round(self.latency(1.0), 3),
-            "unanswered": self.unanswered,
-            "charged_once": self.charged_once,
-        }
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.stampede", description=__doc__)
+    parser.add_argument("--due", type=int, default=10_000, help="subscriptions due at one instant")
+    parser.add_argument("--workers", type=int, default=2, help="worker processes")
+    parser.add_argument(
+        "--turnstile", action="store_true", help="also the empty crowd that waits as activities: a design"
+    )
+    chosen = parser.parse_args()
+    configure_logging("WARNING", "text")
+    console = Console(stderr=True, highlight=False)
+    arms = ("before", "after", *((TURNSTILE,) if chosen.turnstile else ()))
+    steady, drains = run_cli(measured(chosen.due, chosen.workers, console.print, arms=arms))
+    print_report(Console(width=None if sys.stdout.isatty() else 130), drains, steady, workers=chosen.workers)
+    print(as_json(drains, steady))
+    return int(not all(drain.charged_once for drain in drains.values()))
 
 
-Say = Callable[[str], None]
+async def measured(
+    due: int, workers: int, say: Say, *, arms: tuple[str, ...] = ("before", "after")
+) -> tuple[float, dict[str, Drain]]:
+    """The empty engine's steady rate per second, and the floor's and these arms' stampedes."""
+    drains: dict[str, Drain] = {}
+    steady = await _steady()
+    say(f"steady: {steady:.0f} empty cycles per second")
+    for name in (FLOOR, *arms):
+        overrides = YESTERDAY if name == "before" else {}
+        arm = Arm(due, workers, functools.partial(_say_for, name, say), overrides=overrides)
+        if name in (FLOOR, TURNSTILE):
+            drains[name] = await empty(arm, at_the_turnstile=name == TURNSTILE)
+        else:
+            drains[name] = await subscriptions(arm)
+    return steady, drains
 
 
-class Rush:
-    """One stage with its workers, and a crowd in front of them."""
-
-    def __init__(self, servers: Stage, workers: Sequence[psutil.Process], say: Say) -> None:
-        self.stage = servers
-        self._workers = workers
-        self._say = say
-
-    def cpu(self) -> CpuSeconds:
-        each = [self.stage.cpu(worker) for worker in self._workers]
-        return CpuSeconds(sum(cpu.worker for cpu in each), each[0].server, each[0].postgres, each[0].gateway)
-
-    async def seated(self, starts: Callable[[datetime, int], Awaitable[list[Any]]], count: int) -> datetime:
-        """Start the crowd for an instant far enough ahead; answers the instant.
-
-        How fast they can be started is tried with a few whose day is tomorrow.
-        """
-        loop = asyncio.get_running_loop()
-        few = max(1, min(300, count // 10))
-        tomorrow = _whole_second(24 * 3600)
-        await self._start(await starts(tomorrow, min(few, _WARM_UP)))  # first calls are dearer
-        begun = loop.time()
-        await self._start(await starts(tomorrow, few))
-        lead = 4 + 1.6 * (loop.time() - begun) * count / few
-        due_at = _whole_second(lead)
-        self._handles = await self._start(await starts(due_at, count))
-        left = (due_at - datetime.now(UTC)).total_seconds()
-        if left < 0:
-            raise RuntimeError(
-                f"The crowd of {count} was {-left:.0f} s late to its seats ({lead:.0f} s were given): try again."
-            )
-        self._say(f"{count} seated, {left:.0f} s before the instant")
-        return due_at
-
-    async def _start(self, starts: list[Any]) -> list[WorkflowHandle[Any, Any]]:
-        done = 0
-
-        def tick() -> None:
-            nonlocal done
-            done += 1
-            if done % 500 == 0:
-                self._say(f"started {done} of {len(starts)}")
-
-        return await start_all(starts, at_once=_STARTS_AT_ONCE, tick=tick)
-
-    async def drained(
-        self, due_at: datetime, left: Callable[[], Awaitable[int]], count: int, clerk: Clerk
-    ) -> Drain:
-        """From the instant until nothing is left, with somebody at work meanwhile."""
-        stop = asyncio.Event()
-        await asyncio.sleep((due_at - datetime.now(UTC)).total_seconds())
-        loop, before = asyncio.get_running_loop(), self.cpu()
-        begun, looks = loop.time(), 0
-        working = asyncio.create_task(clerk.work(stop))
-        while remaining := await left():
-            seconds = loop.time() - begun
-            looks += 1
-            if looks % 25 == 0:
-                self._say(f"{seconds:.0f} s: {remaining} left")
-            if seconds > _PATIENCE_SECONDS:
-                raise RuntimeError(f"After {seconds:.0f} s {remaining} are still due.")
-            await asyncio.sleep(_LOOK_SECONDS)
-        seconds, cpu = loop.time() - begun, self.cpu().since(before)
-        stop.set()
-        await working
-        return Drain(
-            count,
-            seconds,
-            cpu,
-            latencies_s=clerk.latencies_s,
-            unanswered=len(clerk.unanswered),
-            events=await self._events(),
-        )
-
-    async def _events(self) -> float:
-        """History events per workflow, of some: what the engine did in vain (time-outs, lost tasks) shows here."""
-        some = random.sample(self._handles, min(100, len(self._handles)))
-        last, now = 0, 1
-        while last != now:
-            await asyncio.sleep(1)  # the last tasks come to their end
-            last, now = now, sum([(await handle.describe()).history_length for handle in some])
-        return now / len(some)
+def _say_for(name: str, say: Say, what: str) -> None:
+    say(f"{name}: {what}")
 
 
-def _whole_second(ahead_s: float) -> datetime:
-    return datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=int(ahead_s) + 1)
-
-
-@asynccontextmanager
-async def _rush(
-    arm: str, *, workers: int, overrides: dict[str, Any], variables: dict[str, str], say: Say
-) -> AsyncIterator[tuple[Rush, list[Any]]]:
-    """Servers and worker processes of one arm; the second part are the workers' counts, as files."""
+async def _steady() -> float:
     async with stage() as servers:
-        processes, counts = [], []
-        try:
-            for number in range(workers):
-                count, ready = servers.home / f"count-{number}", servers.home / f"ready-{number}"
-                count.write_bytes(EIGHT_BYTES.pack(0))
-                counts.append(count)
-                own = {**servers.variables, **variables, "TEIKI_READY_FILE": str(ready)}
-                log = servers.home / f"worker-{number}.log"
-                command = python_module("bench.rush_worker", arm, str(count), json.dumps(overrides))
-                processes.append(await spawn(command, log=log, env=environment(own)))
-                while not ready.exists():
-                    if processes[-1].returncode is not None:
-                        raise RuntimeError(f"A worker did not start:\n{tail(log)}")
-                    await asyncio.sleep(0.05)
-            yield Rush(servers, [psutil.Process(process.pid) for process in processes], say), counts
-        finally:
-            await asyncio.gather(*(end(process, patience_seconds=1) for process in processes))
-
-
-async def empty(
-    count: int,
-    *,
-    workers: int,
-    overrides: dict[str, Any],
-    variables: dict[str, str],
-    say: Say,
-    at_the_turnstile: bool = False,
-) -> Drain:
-    """The floor: as many empty workflows due at one instant."""
-    arm = _rush(APPOINTMENTS, workers=workers, overrides=overrides, variables=variables, say=say)
-    async with arm as (rush, counts):
-        settings = rush.stage.settings
-        assert settings.temporal_address is not None
-        client = await Client.connect(settings.temporal_address)
-
-        ids: list[str] = []
-
-        async def starts(due_at: datetime, how_many: int) -> list[Any]:
-            start = AppointmentInput(due_at.timestamp(), at_the_turnstile)
-            ids[:] = [f"empty/{secrets.token_hex(13)}" for _ in range(how_many)]
-            return [
-                functools.partial(
-                    client.start_workflow, Appointment.run, start, id=id_, task_queue=settings.task_queue
-                )
-                for id_ in ids
-            ]
-
-        async def left() -> int:
-            return count - sum(EIGHT_BYTES.unpack(file.read_bytes())[0] for file in counts)
-
-        due_at = await rush.seated(starts, count)
-        visitor = Visitor(ids, client=client)
-        return await rush.drained(due_at, left, count, visitor)
-
-
-async def subscriptions(
-    count: int, *, workers: int, overrides: dict[str, Any], variables: dict[str, str], say: Say
-) -> Drain:
-    """The real thing, with an operator at work."""
-    arm = _rush(SUBSCRIPTIONS, workers=workers, overrides=overrides, variables=variables, say=say)
-    async with arm as (rush, _), _desk(rush.stage) as (database, gateway, books, teiki):
-        states: list[Any] = []
-
-        async def starts(due_at: datetime, how_many: int) -> list[Any]:
-            states[:] = await enter(database, books, how_many, due_at)
-            return [
-                functools.partial(
-                    start_subscription,
-                    rush.stage.client,
-                    state,
-                    queue=rush.stage.settings.task_queue,
-                    cycles_per_run=default_cycles_per_run(),
-                )
-                for state in states
-            ]
-
-        due_at = await rush.seated(starts, count)
-        operator = Operator([state.id for state in states], teiki=teiki)
-        drain = await rush.drained(due_at, functools.partial(overdue, database, due_at), count, operator)
-        once = await charged_once(database, gateway, states, due_at=due_at, touched=operator.touched)
-        for error in operator.unanswered[:3]:
-            say(f"unanswered: {error}")
-        return dataclasses.replace(drain, charged_once=once)
-
-
-@asynccontextmanager
-async def _desk(servers: Stage) -> AsyncIterator[tuple[Database, SandboxGateway, Books, Teiki]]:
-    database = Database.connect(servers.settings.database, pool_size=4)
-    gateway = SandboxGateway(servers.settings.gateway_url)
-    books = Books(database, gateway)
-    await books.open()
-    teiki = await Teiki.connect(servers.settings)
-    try:
-        yield database, gateway, books, teiki
-    finally:
-        await teiki.close()
-        await gateway.close()
-        await database.close()
-
-
-async def _measured(count: int, workers: int, say: Say) -> dict[str, Drain]:
-    drains = {}
-    common = {"workers": workers, "variables": {}}
-    drains["empty"] = await empty(count, overrides={}, say=lambda what: say(f"empty: {what}"), **common)
-    for name, overrides in (("before", YESTERDAY), ("after", {})):
-        drains[name] = await subscriptions(
-            count, overrides=overrides, say=lambda what, name=name: say(f"{name}: {what}"), **common
+        database, gateway = (
+            Database.connect(servers.settings.database),
+            SandboxGateway(servers.settings.gateway_url),
         )
-    return drains
+        books = Books(database, gateway)  # an empty arm never opens them
+        arm = await SteadyArm.started(EMPTY_CUT, servers)
+        try:
+            await arm.run(Load(4, 2, default_cycles_per_run()), books)  # first calls are dearer
+            return (await arm.run(Load(40, 12, default_cycles_per_run()), books)).rate
+        finally:
+            await arm.close()
+            await gateway.close()
+            await database.close()
+
+
+def as_json(drains: dict[str, Drain], steady: float) -> str:
+    """One line; the figures of the top level are those of today's settings."""
+    floor = drains[FLOOR]
+    told = {name: drain.told(floor) for name, drain in drains.items()}
+    headline = told["after"]
+    return json.dumps(
+        {
+            "due": floor.due,
+            "drain_seconds": headline["drain_seconds"],
+            "empty_rate": round(floor.rate, 1),
+            "drain_ratio": headline["drain_ratio"],
+            "empty_rate_steady": round(steady, 1),
+            "drain_ratio_steady": round(drains["after"].seconds * steady / floor.due, 3),
+            "updates": headline["updates"],
+            "updates_p95_s": headline["updates_p95_s"],
+            "charged_once": headline["charged_once"],
+            **told,
+        }
+    )
+
+
+def print_report(console: Console, drains: dict[str, Drain], steady: float, *, workers: int) -> None:
+    floor = drains[FLOOR]
+    console.print(place(), highlight=False)
+    table = Table(title=f"{floor.due} due at one instant, {workers} worker processes", title_justify="left")
+    columns = ("arm", "seconds", "per s", "÷ empty", "events", "operations", "p50", "p95", "max", "once")
+    for column in (*columns, "CPU ms: worker", "server", "Postgres", "gateway"):
+        table.add_column(column, justify="left" if column in ("arm", "once") else "right")
+    for name, drain in drains.items():
+        cpu = (drain.cpu.worker, drain.cpu.server, drain.cpu.postgres, drain.cpu.gateway)
+        table.add_row(
+            name,
+            f"{drain.seconds:.1f}",
+            f"{drain.rate:.0f}",
+            f"{drain.seconds / floor.seconds:.2f}",
+            f"{drain.events:.1f}",
+            str(len(drain.latencies_s)),
+            *(f"{drain.latency(share):.2f}" for share in (0.5, 0.95, 1.0)),
+            "yes" if drain.charged_once else "[red]NO[/]",
+            *(f"{1000 * seconds / drain.due:.1f}" for seconds in cpu),
+        )
+    console.print(table)
+    console.print(f"Steady rate of the empty engine, warm and without a crowd: {steady:.0f} per second.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
