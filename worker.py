@@ -74,6 +74,7 @@ def worker_of(client: Client, settings: Settings, **what: Any) -> Worker:
         client,
         task_queue=settings.task_queue,
         max_cached_workflows=settings.max_cached_workflows,
+        max_concurrent_workflow_tasks=settings.max_concurrent_workflow_tasks,
         max_concurrent_activities=settings.max_concurrent_activities,
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
         deployment_config=deployment_of(settings),

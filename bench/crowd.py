@@ -129,8 +129,8 @@ async def start_all(
     await asyncio.gather(*(starter() for _ in range(at_once)))
     sample = handles[-40:] + random.sample(handles, min(40, len(handles)))
     for handle in sample:
-        while (await handle.describe()).history_length < _SEATED_EVENTS:
-            await asyncio.sleep(0.2)  # noqa: ASYNC110 - the server cannot wake us
+        while (await handle.describe()).history_length < _SEATED_EVENTS:  # noqa: ASYNC110 - the server wakes nobody
+            await asyncio.sleep(0.2)
     return handles
 
 

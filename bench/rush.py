@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import json
@@ -29,6 +30,7 @@ from db.engine import Database
 from domain.subscription import State
 from gateways.sandbox_client import SandboxGateway
 from runtime.embedded.processes import end, spawn, tail
+from starter.engine import Engine
 from starter.teiki import Teiki
 
 _STARTS_AT_ONCE: Final = 30
@@ -86,6 +88,7 @@ class Arm:
         say: where progress is told.
         overrides: options of Temporal's `Worker` in place of production's; see `bench.rush_worker`.
         variables: settings in place of production's, `TEIKI_…`.
+        precedence: whether the SDK puts a subscription in front while it waits for its answer.
     """
 
     due: int
@@ -93,6 +96,7 @@ class Arm:
     say: Say
     overrides: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    precedence: bool = True
 
 
 class Rush:
@@ -254,6 +258,12 @@ async def subscriptions(arm: Arm) -> Drain:
             ]
 
         due_at = await rush.seated(starts, arm.due)
+        if not arm.precedence:
+            teiki.engine = Engine(
+                rush.stage.client,
+                rush.stage.settings.task_queue,
+                precedence=lambda client, workflow_id: contextlib.nullcontext(),
+            )
         operator = Operator([state.id for state in states], teiki=teiki)
         drain = await rush.drained(due_at, functools.partial(overdue, database, due_at), arm.due, operator)
         once = await charged_once(database, gateway, states, due_at=due_at, touched=operator.touched)

@@ -37,6 +37,10 @@ SUBSCRIPTIONS: Final = "subscriptions"
 EIGHT_BYTES: Final = struct.Struct("<q")
 
 
+def _worker(overrides: dict[str, Any], client: Client, **options: Any) -> temporalio.worker.Worker:
+    return temporalio.worker.Worker(client, **{**options, **overrides})
+
+
 def _workers_options(overrides: dict[str, Any]) -> dict[str, Any]:
     """JSON's numbers as the `Worker` wants them."""
     chosen = dict(overrides)
@@ -102,7 +106,7 @@ def main() -> int:
         for preset in (options.MONEY, options.RECORD):
             preset.pop("priority", None)  # yesterday there was none
     # The one place where production's Worker is made; everything else of it stays as it is.
-    vars(production)["Worker"] = functools.partial(temporalio.worker.Worker, **_workers_options(chosen))
+    vars(production)["Worker"] = functools.partial(_worker, _workers_options(chosen))
     serve = (
         production.serve
         if arm == SUBSCRIPTIONS
