@@ -13,7 +13,6 @@ from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
@@ -44,9 +43,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     )
     billing = BillingActivities(database, gateway)
     records = RecordsActivities(database, gateway)
-    worker = worker_of(
+    worker = Worker(
         client,
-        settings,
         workflows=WORKFLOWS,
         activities=[
             billing.charge,
@@ -57,6 +55,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             records.put_product,
             records.add_payment_method,
         ],
+        **options_of(settings),
     )
     try:
         async with worker:
@@ -68,18 +67,16 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await database.close()
 
 
-def worker_of(client: Client, settings: Settings, **what: Any) -> Worker:
-    """A worker with production's options; `what` it works on is Temporal's `workflows`, `activities`, …"""
-    return Worker(
-        client,
-        task_queue=settings.task_queue,
-        max_cached_workflows=settings.max_cached_workflows,
-        max_concurrent_workflow_tasks=settings.max_concurrent_workflow_tasks,
-        max_concurrent_activities=settings.max_concurrent_activities,
-        graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
-        deployment_config=deployment_of(settings),
-        **what,
-    )
+def options_of(settings: Settings) -> dict[str, Any]:
+    """Production's options of Temporal's `Worker`, whatever it works on."""
+    return {
+        "task_queue": settings.task_queue,
+        "max_cached_workflows": settings.max_cached_workflows,
+        "max_concurrent_workflow_tasks": settings.max_concurrent_workflow_tasks,
+        "max_concurrent_activities": settings.max_concurrent_activities,
+        "graceful_shutdown_timeout": timedelta(seconds=settings.graceful_shutdown_seconds),
+        "deployment_config": deployment_of(settings),
+    }
 
 
 def deployment_of(settings: Settings) -> WorkerDeploymentConfig:

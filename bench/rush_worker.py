@@ -86,12 +86,12 @@ async def _appointments(settings: Settings, stop: asyncio.Event, *, count_file: 
         async def noted() -> None:
             pass
 
-        async with production.worker_of(
+        async with vars(production)["Worker"](
             client,
-            settings,
             workflows=[Appointment],
             activities=[nothing, nothing_before, noted],
             workflow_runner=temporalio.worker.UnsandboxedWorkflowRunner(),
+            **production.options_of(settings),
         ):
             mark_ready(settings.ready_file)
             await stop.wait()
