@@ -1,9 +1,8 @@
 """A worker process of the stampede: `python -m bench.rush_worker ARM COUNT_FILE [JSON]`.
 
-`subscriptions` is `worker.serve` itself; the JSON may put other options of Temporal's `Worker` in place of its own, and
-other priorities in place of the presets', so that yesterday's settings can be measured beside today's. `appointments`
-is a worker like it for the empty workflows; how many were done is counted in the file, eight bytes that driver and
-worker share.
+`subscriptions` is `worker.serve` itself; the JSON may put other options of Temporal's `Worker` in place of its own,
+so that yesterday's settings can be measured beside today's. `appointments` is a worker like it for the empty
+workflows; how many were done is counted in the file, eight bytes that driver and worker share.
 """
 
 from __future__ import annotations
@@ -30,7 +29,6 @@ from bench.timelapse import NOTED, NOTHING, NOTHING_BEFORE, Appointment
 from runtime.lifecycle import mark_ready, run_service
 from runtime.settings import Settings
 from runtime.telemetry import start_telemetry
-from workflows import options
 
 APPOINTMENTS: Final = "appointments"
 SUBSCRIPTIONS: Final = "subscriptions"
@@ -44,7 +42,6 @@ def _worker(overrides: dict[str, Any], client: Client, **options: Any) -> tempor
 def _workers_options(overrides: dict[str, Any]) -> dict[str, Any]:
     """JSON's numbers as the `Worker` wants them."""
     chosen = dict(overrides)
-    chosen.pop("priorities", None)
     for name in ("workflow_task_poller_behavior", "activity_task_poller_behavior"):
         if name in chosen:
             chosen[name] = _pollers(chosen[name])
@@ -102,9 +99,6 @@ def main() -> int:
     chosen = json.loads(overrides[0]) if overrides else {}
     settings = Settings.load()
     start_telemetry(settings)
-    if "priorities" in chosen and not chosen["priorities"]:
-        for preset in (options.MONEY, options.RECORD):
-            preset.pop("priority", None)  # yesterday there was none
     # The one place where production's Worker is made; everything else of it stays as it is.
     vars(production)["Worker"] = functools.partial(_worker, _workers_options(chosen))
     serve = (

@@ -2,12 +2,12 @@
 
 N real `Subscription` workflows wait for a payment that is due at one instant; production workers sit in front of them.
 At that instant the clock starts; it stops when the books show nothing overdue any more. Meanwhile an operator works
-through the SDK. `before` is without priorities: neither a subscription that somebody waits for, nor its writing down,
-goes first; and a worker takes a hundred workflow tasks at once.
+through the SDK. `before` is without precedence for a subscription that somebody waits for, and with a worker that takes
+a hundred workflow tasks at once.
 
 Two floors, both of empty workflows (a timer, an activity that does nothing). The one that the ratio is made with is the
 same crowd due at one instant: it has the same backlog and the same cold caches, and only our work is missing. The
-other is the steady rate of `python -m bench`, a few warm workflows going round: no crowd reaches it.
+other is the steady rate of `python -m bench`, a few warm workflows going round, for reference.
 
 Each arm has servers of its own, so that all begin alike. Progress goes to standard error, a table to standard output,
 and its last line is JSON.
@@ -36,7 +36,7 @@ from gateways.sandbox_client import SandboxGateway
 from runtime.lifecycle import run_cli
 from runtime.telemetry import configure_logging
 
-YESTERDAY: Final[dict[str, Any]] = {"priorities": False, "max_concurrent_workflow_tasks": 100}
+YESTERDAY: Final[dict[str, Any]] = {"max_concurrent_workflow_tasks": 100}
 """The worker's options before it was measured here; the keys are explained in `bench.rush_worker`."""
 
 FLOOR: Final = "empty"

@@ -7,17 +7,16 @@ subscription by that hour and never ends it. Business retries are workflow timer
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final, NotRequired, TypedDict
+from typing import Final, TypedDict
 
-from temporalio.common import Priority, RetryPolicy
+from temporalio.common import RetryPolicy
 
 
 class Patience(TypedDict):
-    """How long one run of an activity may take, how it is repeated, and before whom it is served."""
+    """How long one run of an activity may take, and how it is repeated."""
 
     start_to_close_timeout: timedelta
     retry_policy: RetryPolicy
-    priority: NotRequired[Priority]
 
 
 _UNTIL_IT_WORKS: Final = RetryPolicy(
@@ -28,9 +27,4 @@ MONEY: Final = Patience(start_to_close_timeout=timedelta(seconds=60), retry_poli
 """Longer than the gateway client's own time-out: an attempt is not given to a second worker while a first one
 may still be waiting for the gateway."""
 
-RECORD: Final = Patience(
-    start_to_close_timeout=timedelta(seconds=20),
-    retry_policy=_UNTIL_IT_WORKS,
-    priority=Priority(priority_key=1),
-)
-"""What people wait for: in a queue full of charges, which have the middle priority (3), it is served first."""
+RECORD: Final = Patience(start_to_close_timeout=timedelta(seconds=20), retry_policy=_UNTIL_IT_WORKS)
