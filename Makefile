@@ -10,11 +10,11 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-fast lint format bench lock clean
+.PHONY: help install up demo test test-fast lint format bench bench-stampede lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "; print "Teiki: make <target>\n"} \
-	      /^[a-z-]+:.*## / {printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	      /^[a-z-]+:.*## / {printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(INSTALLED) ## install, then start everything in this terminal (Ctrl-C stops it, data stays in .teiki/)
 	@$(BIN)/teiki up
@@ -40,6 +40,10 @@ format: $(INSTALLED) ## put the code into shape
 
 bench: $(INSTALLED) ## count and measure; the last line is JSON
 	@$(BIN)/python -m bench
+
+N ?= 10000
+bench-stampede: $(INSTALLED) ## N subscriptions due at one instant (N=10000); the last line is JSON
+	@$(BIN)/python -m bench.stampede --due $(N)
 
 lock: $(INSTALLED) ## write requirements.lock again from pyproject.toml (for maintainers)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
