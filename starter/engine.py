@@ -44,6 +44,10 @@ _UNREACHABLE: Final = {
     RPCStatusCode.DEADLINE_EXCEEDED,
     RPCStatusCode.CANCELLED,
     RPCStatusCode.RESOURCE_EXHAUSTED,
+    # How a connection looks that breaks in the middle of a call, and a server that is just starting or stopping.
+    RPCStatusCode.UNKNOWN,
+    RPCStatusCode.INTERNAL,
+    RPCStatusCode.ABORTED,
 }
 
 
