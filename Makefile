@@ -8,9 +8,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKERS ?= auto
+SEED ?= 7
+PAIRS ?= 500
+GUARD_OFF ?=
+N ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-fast lint format bench bench-stampede lock clean
+.PHONY: help install up demo test test-fast lint format bench bench-stampede chaos lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "; print "Teiki: make <target>\n"} \
@@ -41,9 +45,11 @@ format: $(INSTALLED) ## put the code into shape
 bench: $(INSTALLED) ## count and measure; the last line is JSON
 	@$(BIN)/python -m bench
 
-N ?= 10000
 bench-stampede: $(INSTALLED) ## N subscriptions due at one instant (N=10000); the last line is JSON
 	@$(BIN)/python -m bench.stampede --due $(N)
+
+chaos: $(INSTALLED) ## kill, cut and break everything, then audit: SEED=7 PAIRS=500 [GUARD_OFF=key]; last line is JSON
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --pairs $(PAIRS) --guard-off "$(GUARD_OFF)"
 
 lock: $(INSTALLED) ## write requirements.lock again from pyproject.toml (for maintainers)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv

@@ -113,9 +113,9 @@ def main(arguments: list[str] | None = None) -> int:
         findings = audit(asked.database_url, asked.gateway_url, terms)
     except (psycopg.Error, URLError, OSError) as error:
         # Not the address: it may carry a password.
-        print(f"The books could not be read ({type(error).__name__}).", file=sys.stderr)  # noqa: T201
+        print(f"The books could not be read ({type(error).__name__}).", file=sys.stderr)
         return 2
-    print(json.dumps(findings.as_json(), ensure_ascii=False) if asked.json else _table(findings))  # noqa: T201
+    print(json.dumps(findings.as_json(), ensure_ascii=False) if asked.json else _table(findings))
     return 1 if findings.total else 0
 
 
