@@ -29,6 +29,8 @@ class Line:
         await self.connect()
 
     async def connect(self) -> None:
+        if hasattr(self, "writer"):
+            self.writer.close()
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.proxy.port)
 
     async def ask(self, word: bytes, *, within_s: float = _PATIENCE_SECONDS) -> bytes:
