@@ -11,13 +11,14 @@ WORKERS ?= auto
 SEED ?= 7
 PAIRS ?= 500
 GUARD_OFF ?=
+N ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-fast lint format bench chaos lock clean
+.PHONY: help install up demo test test-fast lint format bench bench-stampede chaos lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "; print "Teiki: make <target>\n"} \
-	      /^[a-z-]+:.*## / {printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	      /^[a-z-]+:.*## / {printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(INSTALLED) ## install, then start everything in this terminal (Ctrl-C stops it, data stays in .teiki/)
 	@$(BIN)/teiki up
@@ -43,6 +44,9 @@ format: $(INSTALLED) ## put the code into shape
 
 bench: $(INSTALLED) ## count and measure; the last line is JSON
 	@$(BIN)/python -m bench
+
+bench-stampede: $(INSTALLED) ## N subscriptions due at one instant (N=10000); the last line is JSON
+	@$(BIN)/python -m bench.stampede --due $(N)
 
 chaos: $(INSTALLED) ## kill, cut and break everything, then audit: SEED=7 PAIRS=500 [GUARD_OFF=key]; last line is JSON
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --pairs $(PAIRS) --guard-off "$(GUARD_OFF)"

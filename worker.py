@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypedDict
+from typing import Any
 
 from temporalio.client import (
     Schedule,
@@ -73,14 +73,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
     worker = Worker(
         client,
-        task_queue=settings.task_queue,
         workflows=WORKFLOWS,
         activities=[*billing.registered(), *records.registered(), *reconciliation.registered()],
-        max_cached_workflows=settings.max_cached_workflows,
-        max_concurrent_activities=settings.max_concurrent_activities,
-        **limits_of(settings),
-        graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
-        deployment_config=deployment_of(settings),
+        **options_of(settings),
     )
     try:
         await ensure_schedule(client, RECONCILIATION, daily_reconciliation(settings))
@@ -93,23 +88,24 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await database.close()
 
 
-class Limits(TypedDict):
-    """How fast the task queue may be emptied, by all workers together."""
+def options_of(settings: Settings) -> dict[str, Any]:
+    """Production's options of Temporal's `Worker`, whatever it works on.
 
-    max_task_queue_activities_per_second: float | None
-    disable_eager_activity_execution: bool
-
-
-def limits_of(settings: Settings) -> Limits:
-    """The payment company's rate limit, kept by Temporal's server for the whole queue.
-
-    The server sees nothing of an activity that is dispatched eagerly, so with a limit none is. (SDK 1.35 keeps to that
-    by itself; it is said here because a limit must not hang on what is not promised.)
+    The payment company's rate limit is kept by Temporal's server for the whole queue. The server sees nothing of an
+    activity that is dispatched eagerly, so with a limit none is. (SDK 1.35 keeps to that by itself; it is said here
+    because a limit must not hang on what is not promised.)
     """
     rate = settings.gateway_rate_per_second
-    return Limits(
-        max_task_queue_activities_per_second=rate, disable_eager_activity_execution=rate is not None
-    )
+    return {
+        "task_queue": settings.task_queue,
+        "max_cached_workflows": settings.max_cached_workflows,
+        "max_concurrent_workflow_tasks": settings.max_concurrent_workflow_tasks,
+        "max_concurrent_activities": settings.max_concurrent_activities,
+        "max_task_queue_activities_per_second": rate,
+        "disable_eager_activity_execution": rate is not None,
+        "graceful_shutdown_timeout": timedelta(seconds=settings.graceful_shutdown_seconds),
+        "deployment_config": deployment_of(settings),
+    }
 
 
 def guarded_gateway(settings: Settings, database: Database, meter: MetricMeter) -> PaymentGateway:

@@ -20,6 +20,7 @@ from bench.host import EMPTIES, client_of
 from bench.stage import ROOT, CpuSeconds, Stage, environment, python_module
 from bench.timelapse import Empty, EmptyInput
 from domain.identifiers import subscription_workflow_id
+from domain.subscription import State
 from runtime.embedded.processes import leashed
 from workflows.subscription import Subscription
 from workflows.visibility import CUSTOMER, KIND, PRODUCT, STATUS
@@ -135,21 +136,7 @@ class Arm:
         else:
             assert load.cycles_per_run is not None
             starts = [
-                self._client.start_workflow(
-                    Subscription.run,
-                    input_of(state, cycles_per_run=load.cycles_per_run),
-                    id=subscription_workflow_id(state.id),
-                    task_queue=queue,
-                    static_summary="Subscription",
-                    search_attributes=TypedSearchAttributes(
-                        [
-                            SearchAttributePair(STATUS, state.status.value),
-                            SearchAttributePair(CUSTOMER, state.customer_id),
-                            SearchAttributePair(PRODUCT, state.product_id),
-                            SearchAttributePair(KIND, "subscription"),
-                        ]
-                    ),
-                )
+                start_subscription(self._client, state, queue=queue, cycles_per_run=load.cycles_per_run)
                 for state in await books.subscriptions(load.workflows)
             ]
         handles: list[WorkflowHandle[Any, Any]] = []
@@ -179,6 +166,27 @@ class Arm:
         answer: dict[str, Any] = json.loads(line)
         assert answer["did"] == do, answer
         return answer
+
+
+async def start_subscription(
+    client: Client, state: State, *, queue: str, cycles_per_run: int
+) -> WorkflowHandle[Any, Any]:
+    """Start the real workflow in the middle of its life, shown as the product shows it."""
+    return await client.start_workflow(
+        Subscription.run,
+        input_of(state, cycles_per_run=cycles_per_run),
+        id=subscription_workflow_id(state.id),
+        task_queue=queue,
+        static_summary="Subscription",
+        search_attributes=TypedSearchAttributes(
+            [
+                SearchAttributePair(STATUS, state.status.value),
+                SearchAttributePair(CUSTOMER, state.customer_id),
+                SearchAttributePair(PRODUCT, state.product_id),
+                SearchAttributePair(KIND, "subscription"),
+            ]
+        ),
+    )
 
 
 def _batches(items: list[Any]) -> list[list[Any]]:

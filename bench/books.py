@@ -60,13 +60,13 @@ class Books:
         )
         await catalogue.add_payment_method(self._db, method, details)
 
-    def spec(self) -> SubscriptionSpec:
+    def spec(self, *, period: str = "monthly") -> SubscriptionSpec:
         return SubscriptionSpec(
             customer_id=self.customer,
             product_id=self.product,
             payment_method_id=self.card,
             amount=Money(minor=1000, currency="JPY"),
-            period="monthly",
+            period=period,
         )
 
     async def subscriptions(self, count: int) -> list[State]:
@@ -93,19 +93,23 @@ class Books:
             charges=0,
             amount_minor=terms.amount_minor,
         )
+        await self.enter(state, spec, at=now)
+        return state
+
+    async def enter(self, state: State, spec: SubscriptionSpec, *, at: datetime) -> None:
+        """As the opening's activity does, with the state's row."""
         await subscriptions.open_subscription(
             self._db,
             OpenInput(
                 subscription_id=state.id,
                 request_id=fresh_id("req"),
                 actor=ACTOR,
-                at=now,
+                at=at,
                 spec=spec,
-                terms=terms,
+                terms=state.terms,
                 row=row_of(state),
             ),
         )
-        return state
 
 
 def input_of(state: State, *, cycles_per_run: int) -> SubscriptionInput:

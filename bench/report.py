@@ -96,7 +96,7 @@ def as_json(results: Results, measured: list[Line]) -> str:
 
 
 def print_report(console: Console, results: Results, measured: list[Line]) -> None:
-    console.print(_place(), highlight=False)
+    console.print(place(), highlight=False)
     console.print(_bars(measured))
     console.print(_speeds(results))
     console.print(_cuts(results))
@@ -177,7 +177,7 @@ def _cuts(results: Results) -> Table:
     return table
 
 
-def _place() -> str:
+def place() -> str:
     gib = psutil.virtual_memory().total / 2**30
     load = os.getloadavg()[0]
     return (

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.scenario_clock import ScenarioClock
     from domain.subscription import Step
     from workflows import messages
-    from workflows.options import MONEY
+    from workflows.options import MONEY, RECORD
     from workflows.subscription import Subscription
 
 WAIT: Final = timedelta(milliseconds=1)
@@ -72,3 +72,38 @@ class Empty:
             if start.cycles_per_run and (done - start.done) >= start.cycles_per_run:
                 workflow.continue_as_new(EmptyInput(done=done, cycles_per_run=start.cycles_per_run))
         await workflow.wait_condition(lambda: False)
+
+
+@dataclass(frozen=True)
+class AppointmentInput:
+    """Attributes:
+    at_s: seconds since the epoch.
+    at_the_turnstile: wait as an activity that comes back at the instant, instead of as a workflow with a timer.
+    """
+
+    at_s: float
+    at_the_turnstile: bool = False
+
+
+NOTHING_BEFORE: Final = "bench.nothing-before"
+NOTED: Final = "bench.noted"
+
+
+@workflow.defn(name="Appointment")
+class Appointment:
+    """The empty cycle of a stampede: a timer until the instant, an activity that does nothing, the next timer."""
+
+    @workflow.run
+    async def run(self, start: AppointmentInput) -> None:
+        if start.at_the_turnstile:
+            # Its first run asks for another one at the instant, which the server keeps; no workflow task then.
+            await workflow.execute_activity(NOTHING_BEFORE, start.at_s, **MONEY)
+        else:
+            await workflow.sleep(start.at_s - workflow.time())
+            await workflow.execute_activity(NOTHING, **MONEY)
+        await workflow.sleep(timedelta(days=30))
+
+    @workflow.update
+    async def note(self) -> None:
+        """What an operation is at least: an update with an activity."""
+        await workflow.execute_activity(NOTED, **RECORD)

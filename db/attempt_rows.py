@@ -6,6 +6,7 @@ what is known; it leaves the open states once and for ever (spec: charging.md §
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, LiteralString
@@ -129,6 +130,27 @@ WITH attempt AS (
 )
 SELECT 1 AS changed FROM attempt
 """
+
+
+async def begin_with(
+    db: Database,
+    sql: LiteralString,
+    parameters: Mapping[str, Any],
+    judge: Callable[[dict[str, Any] | None, Mapping[str, Any]], Begun | None],
+) -> Begun:
+    """Run a statement that writes or finds an attempt's row; again while somebody else writes in the same instant.
+
+    `judge` reads what the statement found; None: look again.
+    """
+    for _ in range(TRIES_MAX):
+        begun = judge(await db.fetch_one(sql, parameters), parameters)
+        if begun is not None:
+            return begun
+    raise TeikiError(
+        ErrorCode.DATABASE_UNAVAILABLE,
+        "The attempt kept changing under our hands; try again.",
+        key=parameters["key"],
+    )
 
 
 async def read_attempt(db: Database, key: str) -> AttemptRow | None:

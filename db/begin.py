@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
-from db.attempt_rows import TRIES_MAX, Begun, live_attempt_exists
+from db.attempt_rows import Begun, begin_with, live_attempt_exists
 from db.engine import Database
 from domain.errors import ErrorCode, TeikiError
 
@@ -122,14 +122,7 @@ async def begin_attempt(
         "at": at,
         "resend_unsent": resend_unsent,
     }
-    for _ in range(TRIES_MAX):
-        row = await db.fetch_one(_BEGIN, parameters)
-        begun = _judge(row, parameters)
-        if begun is not None:
-            return begun
-    raise TeikiError(
-        ErrorCode.DATABASE_UNAVAILABLE, "The attempt kept changing under our hands; try again.", key=key
-    )
+    return await begin_with(db, _BEGIN, parameters, _judge)
 
 
 def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None:

@@ -5,9 +5,11 @@ Ids are opaque text in "C" order; instants are `timestamptz`; money is minor uni
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, MetaData, Sequence, Text, func
+
+from domain.reconciliation import DifferenceKind
 
 PAYMENT_STATES: Final = ("scheduled", "collecting", "settled", "skipped", "failed", "refunded")
 ATTEMPT_STATES: Final = (
@@ -35,18 +37,7 @@ ACCOUNTS: Final = (
 EVENT_KINDS: Final = ("operation", "status", "skip", "payment", "refund", "link", "incident", "note")
 PURPOSES: Final = ("charge", "refund", "twin")
 """`twin`: giving back a second charge that the gateway made for a payment that had its charge already."""
-INCIDENT_KINDS: Final = (
-    "double_charge",
-    "charge_without_attempt",
-    "charge_missing_at_gateway",
-    "refund_missing_at_gateway",
-    "amount_differs",
-    "state_differs",
-    "ledger_differs",
-    "attempt_stuck",
-    "refund_refused",
-    "workflow_missing",
-)
+INCIDENT_KINDS: Final = get_args(DifferenceKind)
 
 metadata: Final = MetaData(
     naming_convention={

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
-from db.attempt_rows import TRIES_MAX, Begun, live_attempt_exists, unchanged
+from db.attempt_rows import Begun, begin_with, live_attempt_exists, unchanged
 from db.effects import SET_ROW, moves_json, row_json
 from db.engine import Database
 from domain.errors import ErrorCode, TeikiError
@@ -135,13 +135,7 @@ async def begin_refund(
         "at": at,
         "resend_unsent": resend_unsent,
     }
-    for _ in range(TRIES_MAX):
-        begun = _judge(await db.fetch_one(_BEGIN, parameters), parameters)
-        if begun is not None:
-            return begun
-    raise TeikiError(
-        ErrorCode.DATABASE_UNAVAILABLE, "The refund kept changing under our hands; try again.", key=key
-    )
+    return await begin_with(db, _BEGIN, parameters, _judge)
 
 
 def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None:

@@ -7,10 +7,11 @@ on is made together with the booking, so nothing found is ever forgotten (spec: 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
-from db.attempt_rows import TRIES_MAX, Begun, live_attempt_exists, unchanged
+from db.attempt_rows import Begun, begin_with, live_attempt_exists, unchanged
 from db.engine import Database
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
@@ -155,16 +156,10 @@ async def begin_return(
         "at": at,
         "resend_unsent": resend_unsent,
     }
-    for _ in range(TRIES_MAX):
-        begun = _judge(await db.fetch_one(_BEGIN, parameters), parameters)
-        if begun is not None:
-            return begun
-    raise TeikiError(
-        ErrorCode.DATABASE_UNAVAILABLE, "The return kept changing under our hands; try again.", key=key
-    )
+    return await begin_with(db, _BEGIN, parameters, _judge)
 
 
-def _judge(row: dict[str, Any] | None, asked: dict[str, Any]) -> Begun | None:
+def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None:
     if row is None:
         raise TeikiError(
             ErrorCode.PAYMENT_NOT_FOUND,

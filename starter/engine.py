@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -30,6 +30,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import ErrorCode, TeikiError
+from starter.precedence import precedence
 from workflows.visibility import CUSTOMER, KIND, PRODUCT, STATUS
 
 _PATIENCE_SECONDS: Final = 30.0
@@ -43,6 +44,10 @@ _UNREACHABLE: Final = {
     RPCStatusCode.DEADLINE_EXCEEDED,
     RPCStatusCode.CANCELLED,
     RPCStatusCode.RESOURCE_EXHAUSTED,
+    # How a connection looks that breaks in the middle of a call, and a server that is just starting or stopping.
+    RPCStatusCode.UNKNOWN,
+    RPCStatusCode.INTERNAL,
+    RPCStatusCode.ABORTED,
 }
 
 
@@ -53,9 +58,16 @@ class NotRunning(Exception):  # noqa: N818 - an answer, not an error: the caller
 class Engine:
     """Starts workflows, sends updates, asks queries."""
 
-    def __init__(self, client: Client, task_queue: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        task_queue: str,
+        *,
+        precedence: Callable[[Client, str], AbstractAsyncContextManager[None]] = precedence,
+    ) -> None:
         self._client = client
         self._task_queue = task_queue
+        self._precedence = precedence
 
     @property
     def address(self) -> str:
@@ -141,7 +153,7 @@ class Engine:
 
     async def update(self, workflow_id: str, update: Any, command: Any, *, update_id: str) -> Any:
         """Send a command to a running workflow; raises `NotRunning` when there is none."""
-        async with _translated(workflow_id):
+        async with _translated(workflow_id), self._precedence(self._client, workflow_id):
             return await self._client.get_workflow_handle(workflow_id).execute_update(
                 update, command, id=update_id
             )

@@ -247,14 +247,15 @@ class Desk:
 
     def _log_faults(self, strikes: Sequence[Strike], route: str, reference: str) -> None:
         for strike in strikes:
-            self.plan.count(strike)
+            plan = strike.plan or self.plan
+            plan.count(strike)
             self._db.execute(
                 "INSERT INTO fired_faults (at_us, seed, serial, rule, source, fault, route, reference)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     now_us(),
-                    self.plan.seed,
-                    self.plan.serial,
+                    plan.seed,
+                    plan.serial,
                     strike.rule,
                     strike.source,
                     strike.fault.name,

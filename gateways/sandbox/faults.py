@@ -145,6 +145,8 @@ class Strike:
     fault: Fault
     source: str
     rule: int | None = None
+    plan: FaultPlan | None = None
+    """The plan whose rule it is: by the time a slow request is done, another one may be in force."""
 
 
 @dataclass(slots=True)
@@ -175,7 +177,7 @@ class FaultPlan:
         strikes = [strike for strike in asked if strike.fault.applies_to(route)]
         for position, rule in enumerate(self.rules):
             if rule.matches(route, token, reference) and self._dice.random() < rule.probability:
-                strikes.append(Strike(rule.fault, "plan", position))
+                strikes.append(Strike(rule.fault, "plan", position, self))
         return sensible(strikes)
 
     @property

@@ -30,6 +30,8 @@ class Line:
         await self.connect()
 
     async def connect(self) -> None:
+        if hasattr(self, "writer"):
+            self.writer.close()
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.proxy.port)
         self.writers.append(self.writer)
 

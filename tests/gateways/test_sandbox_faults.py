@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
@@ -102,6 +103,18 @@ async def test_slower_than_the_client_waits_is_unknown_and_the_charge_lands_afte
     assert await gateway.lookup(reference) == []
     await remote.faults({"fault": "slow:0.4", "route": "lookup", "times": 1})
     assert [record.state for record in await gateway.lookup(reference)] == ["settled"]
+
+
+async def test_a_plan_replaced_while_a_slow_request_is_at_work_still_counts_its_fault(gateway, remote):
+    await remote.faults({"fault": "slow", "seconds": 0.3})
+    before = (await remote.fired())["counts"].get("slow", 0)
+    charge = asyncio.create_task(
+        gateway.charge(token="tok_ok", amount=YEN_1000, reference="sub_slow/1/1", idempotency_key="slow-1")
+    )
+    await asyncio.sleep(0.1)
+    await remote.faults()
+    assert (await charge).kind == "settled"
+    assert (await remote.fired())["counts"]["slow"] == before + 1
 
 
 async def test_a_refund_the_look_up_cannot_see_yet_appears_later(gateway, remote):

@@ -23,7 +23,7 @@ from runtime.embedded.temporal_servers import DevServer
 from runtime.settings import Settings
 from tests.workflows.conftest import KEYS
 from tests.workflows.limited import LimitedCharge, LimitedCommand
-from worker import limits_of
+from worker import options_of
 
 RATE = 5
 CHARGES = 40
@@ -115,10 +115,9 @@ async def limited() -> AsyncIterator[Limited]:
             stack.push_async_callback(gateway.close)
             worker = Worker(
                 client,
-                task_queue=queue,
                 workflows=[LimitedCharge, LimitedCommand],
                 activities=[Charging(gateway, number, charges).charge],
-                **limits_of(Settings.load(gateway_rate_per_second=RATE)),
+                **options_of(Settings.load(gateway_rate_per_second=RATE, task_queue=queue)),
             )
             await stack.enter_async_context(worker)
         yield Limited(clients[0], queue, remote, charges)

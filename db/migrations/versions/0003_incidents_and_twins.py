@@ -19,7 +19,7 @@ _LIVE = "state IN ('sent', 'unsent', 'unknown', 'pending', 'attention', 'settled
 _OPEN = "state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')"
 _KINDS = (
     "kind IN ('double_charge', 'charge_without_attempt', 'charge_missing_at_gateway', 'refund_missing_at_gateway', "
-    "'amount_differs', 'state_differs', 'ledger_differs', 'attempt_stuck', 'refund_refused', 'workflow_missing')"
+    "'amount_differs', 'state_differs', 'ledger_differs', 'attempt_stuck', 'workflow_missing')"
 )
 _BACKFILL = """
 UPDATE attempts r SET returns = c.gateway_id FROM attempts c
