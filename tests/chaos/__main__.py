@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,8 @@ def main() -> int:
     given = _arguments()
     if given.what == "mutants":
         return mutants(seed=given.seed, pairs=given.pairs or 40, only=given.guard_off)
+    # `timeout`, a CI runner: they ask with SIGTERM, and nothing may stay behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     verdict = run_cli(run(_plan(given), speaker(), keep=given.keep))
     show(verdict)
     print(json.dumps(verdict.line))
