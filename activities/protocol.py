@@ -265,7 +265,9 @@ class Movement(ABC):
         return int(self.gateway.capabilities.inflight_horizon.total_seconds())
 
     def _verify_in_s(self, doubtful: bool) -> int | None:
-        return self._horizon_s if doubtful and self.is_verified_later else None
+        # A tenth more: what arrives at the very end of its horizon must be in the book when we look.
+        in_s = self._horizon_s + self._horizon_s // 10
+        return in_s if doubtful and self.is_verified_later else None
 
 
 def _is_doubtful(begun: attempts.Begun) -> bool:

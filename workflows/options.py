@@ -25,8 +25,8 @@ _UNTIL_IT_WORKS: Final = RetryPolicy(
 )
 
 MONEY: Final = Patience(start_to_close_timeout=timedelta(seconds=60), retry_policy=_UNTIL_IT_WORKS)
-"""Longer than the gateway client's own time-out: an attempt is not given to a second worker while a first one
-may still be waiting for the gateway."""
+"""Longer than the gateway client's own time-out: as a rule an attempt is not given to a second worker while a first
+one still waits for the gateway. Where that happens all the same, the second run only asks."""
 
 RECORD: Final = Patience(
     start_to_close_timeout=timedelta(seconds=20),

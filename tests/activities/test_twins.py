@@ -52,14 +52,14 @@ async def test_an_ambiguous_answer_before_it_settled_is_looked_at_again_after_th
     order = await desk.subscription("approve")
     await desk.remote.faults({"fault": fault, "reference_prefix": order.subscription_id})
     settled = await desk.charge_twice(order)
-    assert (settled.outcome, settled.verify_in_s) == ("settled", 600)
+    assert (settled.outcome, settled.verify_in_s) == ("settled", 660)
     assert (await desk.attempt(order))["needs_verification"]
 
 
 async def test_a_failed_idempotency_check_is_looked_at_again(desk):
     await desk.remote.idempotency("best_effort:1")
     order = await desk.subscription("approve")
-    assert (await desk.charge_twice(order)).verify_in_s == 600
+    assert (await desk.charge_twice(order)).verify_in_s == 660
 
 
 async def test_a_plain_success_is_not_looked_at_again(desk):
@@ -72,7 +72,7 @@ async def test_what_is_given_up_as_never_arrived_is_looked_at_again(desk):
     order = await desk.subscription("timeout")
     await desk.charge(order)
     given_up = await desk.charge_twice(order, Mode.GIVE_UP, turn=1)
-    assert (given_up.decline, given_up.verify_in_s) == (DeclineCode.NEVER_ARRIVED, 600)
+    assert (given_up.decline, given_up.verify_in_s) == (DeclineCode.NEVER_ARRIVED, 660)
 
 
 async def test_a_charge_whose_answer_was_lost_is_never_sent_again_when_it_can_be_found(desk):
@@ -105,7 +105,7 @@ async def test_a_no_to_a_resend_that_hides_a_yes_is_found_out_in_the_same_run(de
         {"fault": "decline:insufficient_funds"} | of_ours, {"fault": "slow", "seconds": 1.2} | of_ours
     )
     resent = await desk.charge(order, Mode.RESEND, turn=1)
-    assert (resent.outcome, resent.verify_in_s) == ("settled", 600)
+    assert (resent.outcome, resent.verify_in_s) == ("settled", 660)
     assert await desk.sent(order) == ["charge", "charge"]
     assert await desk.settled(order) == (1000, 1000)
 
