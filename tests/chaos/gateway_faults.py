@@ -19,7 +19,7 @@ SINGLE: Final = BEFORE_WORK | AFTER_COMMIT
 """At most one of these strikes a request: counting them counts requests."""
 
 _WRITES: Final = ("charge", "refund", "void")
-_MONEY_SHARE: Final = 0.07
+_MONEY_SHARE: Final = 0.08
 _READ_SHARE: Final = 0.05
 _SECONDS: Final[dict[str, tuple[float, float]]] = {"slow": (2.2, LATE_S), "lookup_lag": (1.0, LATE_S)}
 """Within the horizon (but beyond the client's time-out), and beyond it."""
