@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     CI forbids those by other means too; in production it would cost a quarter of the worker's CPU and find nothing new.
     """
     max_cached_workflows: PositiveInt = 1000
-    max_concurrent_workflow_tasks: Annotated[int, Field(ge=2)] = 16
+    max_concurrent_workflow_tasks: Annotated[int, Field(ge=2)] = 6
     """What a worker has taken is served in the order of taking: a longer row here is one that nobody can overtake."""
     max_concurrent_activities: PositiveInt = 50
     database_pool_size: PositiveInt = 20
