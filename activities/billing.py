@@ -51,12 +51,8 @@ class BillingActivities(BillingContract):
         outcome = await _Charge(
             db=self.db,
             gateway=self.gateway,
-            purpose="charge",
             reference=charge_reference(order.subscription_id, order.number, order.attempt),
-            mode=order.mode,
-            turn=order.turn,
             at=order.learned_at or order.at,
-            verdict=order.verdict,
             order=order,
         ).bring_forward()
         _count(outcome)
@@ -68,14 +64,10 @@ class BillingActivities(BillingContract):
         return await make(
             db=self.db,
             gateway=self.gateway,
-            purpose="refund",
             reference=refund_reference(
                 order.subscription_id, order.number, twin=order.returns, attempt=order.attempt
             ),
-            mode=order.mode,
-            turn=order.turn,
             at=order.at,
-            verdict=order.verdict,
             order=order,
         ).bring_forward()
 
@@ -124,6 +116,7 @@ class _Charge(Movement):
     """A scheduled payment, from the customer's card."""
 
     order: ChargeInput
+    purpose: ClassVar[str] = "charge"
     is_verified_later: ClassVar[bool] = True
 
     async def begin(self) -> attempts.Begun:
@@ -138,7 +131,7 @@ class _Charge(Movement):
             amount_minor=self.order.amount_minor,
             currency=self.order.currency,
             at=self.order.at,
-            resend_unsent=self.mode is Mode.SEND,
+            resend_unsent=self.order.mode is Mode.SEND,
         )
 
     async def transmit(self, begun: attempts.Begun) -> ChargeOutcome:
@@ -176,6 +169,7 @@ class _Refund(Movement):
     """A settled payment, back to the customer."""
 
     order: RefundInput
+    purpose: ClassVar[str] = "refund"
     refusal_waits: ClassVar[bool] = True
 
     async def begin(self) -> attempts.Begun:
@@ -187,7 +181,7 @@ class _Refund(Movement):
             number=self.order.number,
             attempt=self.order.attempt,
             at=self.order.at,
-            resend_unsent=self.mode is Mode.SEND,
+            resend_unsent=self.order.mode is Mode.SEND,
         )
 
     async def transmit(self, begun: attempts.Begun) -> ChargeOutcome:
@@ -233,7 +227,7 @@ class _TwinReturn(_Refund):
             gateway_id=self.order.returns,
             attempt=self.order.attempt,
             at=self.order.at,
-            resend_unsent=self.mode is Mode.SEND,
+            resend_unsent=self.order.mode is Mode.SEND,
         )
 
     async def write_settled(self, settled: Settled, *, doubtful: bool) -> None:

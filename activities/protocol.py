@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from activities.contracts.billing import Outcome, Verdict
+from activities.contracts.billing import ChargeInput, Outcome, RefundInput, Verdict
 from db import attempts
 from db.engine import Database
 from domain.declines import DeclineCode
@@ -51,20 +51,18 @@ class Movement(ABC):
     """One movement of money: how it begins in the books, goes out, and is written down.
 
     Attributes:
-        purpose: names the key with the reference, for ever.
+        reference: names the movement for ever, and with `purpose` its key.
         at: the instant of this question, in the subscription's time; what is written is dated by it.
-        turn: which question this is; a re-send is claimed under it.
+        order: what the workflow asks for.
     """
 
     db: Database
     gateway: PaymentGateway
-    purpose: str
     reference: str
-    mode: Mode
-    turn: int
     at: datetime
-    verdict: Verdict | None = None
+    order: ChargeInput | RefundInput
 
+    purpose: ClassVar[str]
     refusal_waits: ClassVar[bool] = False
     """A refused refund waits for a person; a declined charge is simply declined."""
     is_verified_later: ClassVar[bool] = False
@@ -104,7 +102,7 @@ class Movement(ABC):
                 decline=DeclineCode(begun.decline or DeclineCode.NEVER_ARRIVED),
                 verify_in_s=self._verify_in_s(begun.needs_verification),
             )
-        if begun.outcome == "new" and self.mode in (Mode.SEND, Mode.RESEND):
+        if begun.outcome == "new" and self.order.mode in (Mode.SEND, Mode.RESEND):
             return await self._send(begun)
         return await self._ask_then(begun)
 
@@ -132,9 +130,9 @@ class Movement(ABC):
         except GatewayUnavailable as error:
             # Not to be able to ask proves nothing: neither another request nor "it never arrived" follows from it.
             return await self._conclude(begun, Unknown(hint=str(error)))
-        if self.verdict is not None:
-            return await self._judged(begun, outcome, self.verdict)
-        if isinstance(outcome, Pending) and self.mode is Mode.GIVE_UP:
+        if self.order.verdict is not None:
+            return await self._judged(begun, outcome, self.order.verdict)
+        if isinstance(outcome, Pending) and self.order.mode is Mode.GIVE_UP:
             return await self._void(begun, outcome)
         if isinstance(outcome, Unknown):
             return await self._not_found(begun, outcome)
@@ -143,17 +141,17 @@ class Movement(ABC):
     async def _not_found(self, begun: attempts.Begun, outcome: Unknown) -> Outcome:
         if begun.state == "attention":
             return Outcome(outcome="attention")
-        if self.mode in (Mode.ASK, Mode.SEND):
+        if self.order.mode in (Mode.ASK, Mode.SEND):
             return await self._conclude(begun, outcome)
         if begun.gateway_id is not None:
             disputed = Disputed("the gateway acknowledged it and now denies knowing it")
             return await self._conclude(begun, disputed)
-        if self.mode is Mode.GIVE_UP:
+        if self.order.mode is Mode.GIVE_UP:
             # Not in the gateway's book after the horizon, or never sent: it did not happen.
             never = Declined(code=DeclineCode.NEVER_ARRIVED, gateway_code=begun.state or "")
             return await self._conclude(begun, never)
         # A second run of this activity must not send a second time: the first may still be in flight.
-        if await attempts.claim_resend(self.db, key=self.key, turn=self.turn):
+        if await attempts.claim_resend(self.db, key=self.key, turn=self.order.turn):
             return await self._send(begun)
         return await self._conclude(begun, outcome, sent=True)
 
@@ -241,7 +239,7 @@ class Movement(ABC):
                 self.db, key=self.key, state="pending", gateway_id=outcome.gateway_id, doubtful=doubtful
             )
             return Outcome(outcome="pending")
-        if isinstance(outcome, Unavailable) and self.mode is not Mode.RESEND:
+        if isinstance(outcome, Unavailable) and self.order.mode is not Mode.RESEND:
             await attempts.note_attempt(self.db, key=self.key, state="unsent", hint=outcome.hint)
             wait = outcome.retry_after
             return Outcome(
@@ -257,7 +255,7 @@ class Movement(ABC):
             horizon_s=self._horizon_s,
             key_ttl_s=_usable_key_life_s(promises.idempotency_key_ttl.total_seconds()),
             # In a second run we cannot tell when the first one sent: count the horizon from now.
-            resent=sent or self.mode is Mode.SEND,
+            resent=sent or self.order.mode is Mode.SEND,
         )
 
     @property
