@@ -146,6 +146,11 @@ def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None
             subscription_id=asked["subscription_id"],
             number=asked["number"],
         )
+    return judge_return(row, asked)
+
+
+def judge_return(row: dict[str, Any], asked: Mapping[str, Any]) -> Begun | None:
+    """What the statement found of money that goes back, of a payment's own charge or of a twin; None: look again."""
     common = {name: row[name] for name in ("charge_id", "amount_minor", "currency", "payment_state")}
     if row["is_new"]:
         return Begun(outcome="new", state="sent", sent_at=asked["at"], **common)

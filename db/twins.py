@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
-from db.attempt_rows import Begun, begin_with, live_attempt_exists, unchanged
+from db.attempt_rows import Begun, begin_with, unchanged
 from db.engine import Database
+from db.refunds import judge_return
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
 
@@ -65,7 +66,7 @@ WITH first AS (
     ON CONFLICT DO NOTHING
     RETURNING key
 )
-SELECT first.amount_minor, first.currency, earlier.*,
+SELECT %(gateway_id)s::text AS charge_id, first.amount_minor, first.currency, earlier.*,
        EXISTS (SELECT FROM issued) OR EXISTS (SELECT FROM revived) AS is_new,
        (SELECT l.key FROM attempts l
         WHERE l.returns = %(gateway_id)s AND l.purpose = 'twin' AND l.key <> %(key)s
@@ -166,18 +167,7 @@ def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None
             "No second charge of this id was booked.",
             gateway_id=asked["gateway_id"],
         )
-    amount = {name: row[name] for name in ("amount_minor", "currency")}
-    if row["is_new"]:
-        return Begun(
-            outcome="new", state="sent", sent_at=asked["at"], charge_id=asked["gateway_id"], **amount
-        )
-    if row["state"] is not None:
-        names = ("state", "decline", "gateway_id", "sent_at", "resolved_at")
-        known = {name: row[name] for name in names}
-        return Begun(outcome="existing", charge_id=asked["gateway_id"], **amount, **known)
-    if row["live_key"] is not None:
-        raise live_attempt_exists(row, asked["key"])
-    return None
+    return judge_return(row, asked)
 
 
 async def settle_return(db: Database, *, key: str, gateway_id: str, at: datetime) -> bool:

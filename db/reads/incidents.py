@@ -40,12 +40,6 @@ class IncidentPage(BaseModel):
     next_cursor: str | None
 
 
-async def get_incident(db: Database, incident_id: str) -> IncidentItem | None:
-    async with db.reading() as connection:
-        row = (await connection.execute(select(incidents).where(incidents.c.id == incident_id))).one_or_none()
-    return _item(row) if row else None
-
-
 async def count_open(db: Database) -> int:
     """How many wait for a person."""
     query = select(func.count()).select_from(incidents).where(incidents.c.closed_at.is_(None))
