@@ -51,7 +51,7 @@ class BillingActivities(BillingContract):
         outcome = await _Charge(
             db=self.db,
             gateway=self.gateway,
-            reference=charge_reference(order.subscription_id, order.number, order.attempt),
+            reference=charge_reference(order.object_id, order.number, order.attempt),
             at=order.learned_at or order.at,
             order=order,
         ).bring_forward()
@@ -65,7 +65,7 @@ class BillingActivities(BillingContract):
             db=self.db,
             gateway=self.gateway,
             reference=refund_reference(
-                order.subscription_id, order.number, twin=order.returns, attempt=order.attempt
+                order.object_id, order.number, twin=order.returns, attempt=order.attempt
             ),
             at=order.at,
             order=order,
@@ -73,7 +73,7 @@ class BillingActivities(BillingContract):
 
     @activity.defn(name=VERIFY)
     async def verify(self, order: VerifyInput) -> VerifyResult:
-        reference = charge_reference(order.subscription_id, order.number, order.attempt)
+        reference = charge_reference(order.object_id, order.number, order.attempt)
         key = idempotency_key("charge", reference)
         attempt = await attempts.read_attempt(self.db, key)
         if attempt is None:
@@ -96,7 +96,7 @@ class BillingActivities(BillingContract):
         )
 
     async def _book_twin(self, order: VerifyInput, charge_key: str, entry: GatewayCharge) -> None:
-        reference = refund_reference(order.subscription_id, order.number, twin=entry.gateway_id)
+        reference = refund_reference(order.object_id, order.number, twin=entry.gateway_id)
         is_new = await twins.book_twin(
             self.db,
             charge_key=charge_key,
@@ -124,7 +124,7 @@ class _Charge(Movement):
             self.db,
             key=self.key,
             reference=self.reference,
-            subscription_id=self.order.subscription_id,
+            object_id=self.order.object_id,
             number=self.order.number,
             attempt=self.order.attempt,
             due_at=self.order.due_at,
@@ -177,7 +177,7 @@ class _Refund(Movement):
             self.db,
             key=self.key,
             reference=self.reference,
-            subscription_id=self.order.subscription_id,
+            object_id=self.order.object_id,
             number=self.order.number,
             attempt=self.order.attempt,
             at=self.order.at,

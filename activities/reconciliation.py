@@ -167,7 +167,7 @@ class _Comparison:
         by_payment: dict[tuple[str, int] | None, list[Attempt]] = {}
         by_gateway_id = {attempt.gateway_id: attempt for attempt in ours if attempt.gateway_id}
         for attempt in ours:
-            by_payment.setdefault((attempt.subscription_id, attempt.number), []).append(attempt)
+            by_payment.setdefault((attempt.object_id, attempt.number), []).append(attempt)
         report = self.progress.report
         for item in items:
             known = [*by_payment.get(_payment(item.reference), ())]

@@ -60,7 +60,7 @@ class AttemptRow:
     """One attempt as the database knows it. Amounts in minor units; `needs_verification`: see charging.md §2.5."""
 
     key: str
-    subscription_id: str
+    object_id: str
     number: int
     attempt: int
     purpose: Literal["charge", "refund", "twin"]
@@ -81,7 +81,7 @@ class AttemptRow:
 
 
 _READ: Final[LiteralString] = """
-SELECT key, subscription_id, number, attempt, purpose, reference, state, payment_method_id, amount_minor, currency,
+SELECT key, object_id, number, attempt, purpose, reference, state, payment_method_id, amount_minor, currency,
        sent_at, resolved_at, decline, gateway_code, gateway_id, hint, idempotency_check_failed, needs_verification,
        returns
 FROM attempts WHERE key = %(key)s
@@ -115,15 +115,16 @@ WITH attempt AS (
     UPDATE attempts a SET state = 'abandoned', resolved_at = %(at)s, decline = %(decline)s,
         hint = CASE WHEN %(hint)s = '' THEN hint ELSE %(hint)s END
     WHERE key = %(key)s AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
-    RETURNING subscription_id, number, attempt, purpose
+    RETURNING object_id, number, attempt, purpose
 ), payment AS (
     UPDATE payments p SET state = 'failed'
-    FROM attempt a JOIN subscriptions s ON s.id = a.subscription_id
-    WHERE a.purpose = 'charge' AND p.subscription_id = a.subscription_id AND p.number = a.number
-      AND p.state = 'collecting' AND s.status IN ('canceled', 'completed')
+    FROM attempt a
+    WHERE a.purpose = 'charge' AND p.object_id = a.object_id AND p.number = a.number
+      AND p.state = 'collecting' AND (left(a.object_id, 4) = 'ord_'
+           OR EXISTS (SELECT FROM subscriptions s WHERE s.id = a.object_id AND s.status IN ('canceled', 'completed')))
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, number, data)
-    SELECT subscription_id, CASE purpose WHEN 'refund' THEN 'refund' ELSE 'payment' END, %(at)s, 'system', number,
+    SELECT object_id, CASE purpose WHEN 'refund' THEN 'refund' ELSE 'payment' END, %(at)s, 'system', number,
            jsonb_strip_nulls(jsonb_build_object('attempt', attempt, 'outcome', 'abandoned',
                                                 'decline', %(decline)s::text, 'hint', NULLIF(%(hint)s, '')))
     FROM attempt

@@ -57,10 +57,10 @@ WITH attempt AS (
         idempotency_check_failed = %(check_failed)s,
         needs_verification = needs_verification OR %(doubtful)s OR %(check_failed)s
     WHERE key = %(key)s AND purpose = 'charge' AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
-    RETURNING key, subscription_id, number, attempt, amount_minor, currency
+    RETURNING key, object_id, number, attempt, amount_minor, currency
 ), payment AS (
     UPDATE payments p SET state = 'settled', settled_at = %(at)s, skip_reason = NULL
-    FROM attempt a WHERE p.subscription_id = a.subscription_id AND p.number = a.number
+    FROM attempt a WHERE p.object_id = a.object_id AND p.number = a.number
 ), entry AS (
     INSERT INTO ledger (attempt_key, kind, debit_account, credit_account, amount_minor, currency, at)
     SELECT key, 'charge', 'gateway_receivable', 'revenue', amount_minor, currency, %(at)s FROM attempt
@@ -68,30 +68,30 @@ WITH attempt AS (
     SELECT data, n FROM jsonb_array_elements(%(moves)s::jsonb) WITH ORDINALITY AS m (data, n)
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, number, data)
-    SELECT subscription_id, kind, %(at)s, 'system', number, data FROM (
-        SELECT a.subscription_id, a.number, 'payment' AS kind, 0 AS n,
+    SELECT object_id, kind, %(at)s, 'system', number, data FROM (
+        SELECT a.object_id, a.number, 'payment' AS kind, 0 AS n,
                jsonb_build_object('attempt', a.attempt, 'outcome', 'succeeded', 'gateway_id', %(gateway_id)s::text,
                                   'amount_minor', a.amount_minor, 'currency', a.currency) AS data
         FROM attempt a
         UNION ALL
-        SELECT a.subscription_id, a.number, 'status', move.n, move.data FROM attempt a, move
+        SELECT a.object_id, a.number, 'status', move.n, move.data FROM attempt a, move
     ) events ORDER BY n
 ), notice AS (
     INSERT INTO outbox (topic, subject_id, payload)
-    SELECT topic, subscription_id, payload FROM (
-        SELECT a.subscription_id, 'payment.settled' AS topic, 0 AS n,
-               jsonb_build_object('subscription_id', a.subscription_id, 'number', a.number, 'attempt', a.attempt,
+    SELECT topic, object_id, payload FROM (
+        SELECT a.object_id, 'payment.settled' AS topic, 0 AS n,
+               object_named(a.object_id) || jsonb_build_object('number', a.number, 'attempt', a.attempt,
                                   'amount_minor', a.amount_minor, 'currency', a.currency) AS payload
         FROM attempt a
         UNION ALL
-        SELECT a.subscription_id, 'subscription.status', move.n,
-               move.data || jsonb_build_object('subscription_id', a.subscription_id, 'number', a.number)
+        SELECT a.object_id, 'subscription.status', move.n,
+               move.data || object_named(a.object_id) || jsonb_build_object('number', a.number)
         FROM attempt a, move
     ) notices ORDER BY n
 ), subscription AS (
     UPDATE subscriptions s SET """  # noqa: S608 - a constant of ours, no input
     + SET_ROW
-    + """ FROM attempt a WHERE s.id = a.subscription_id
+    + """ FROM attempt a WHERE s.id = a.object_id
 )
 SELECT 1 AS changed FROM attempt
 """
@@ -103,23 +103,24 @@ WITH attempt AS (
         gateway_code = %(gateway_code)s, gateway_id = COALESCE(%(gateway_id)s, gateway_id),
         needs_verification = needs_verification OR %(doubtful)s
     WHERE key = %(key)s AND purpose = 'charge' AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
-    RETURNING subscription_id, number, attempt, amount_minor, currency,
+    RETURNING object_id, number, attempt, amount_minor, currency,
         jsonb_strip_nulls(jsonb_build_object('attempt', attempt, 'outcome', 'failed', 'decline', decline,
             'gateway_code', gateway_code, 'gateway_id', gateway_id,
             'amount_minor', amount_minor, 'currency', currency)) AS facts
 ), payment AS (
-    -- Nobody collects for a subscription that has ended; else its retries go on.
+    -- Nobody collects for a subscription that has ended, nor for an order again; else the retries go on.
     UPDATE payments p SET state = 'failed'
-    FROM attempt a JOIN subscriptions s ON s.id = a.subscription_id
-    WHERE p.subscription_id = a.subscription_id AND p.number = a.number AND p.state = 'collecting'
-      AND s.status IN ('canceled', 'completed')
+    FROM attempt a
+    WHERE p.object_id = a.object_id AND p.number = a.number AND p.state = 'collecting'
+      AND (left(a.object_id, 4) = 'ord_'
+           OR EXISTS (SELECT FROM subscriptions s WHERE s.id = a.object_id AND s.status IN ('canceled', 'completed')))
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, number, data)
-    SELECT subscription_id, 'payment', %(at)s, 'system', number, facts FROM attempt
+    SELECT object_id, 'payment', %(at)s, 'system', number, facts FROM attempt
 ), notice AS (
     INSERT INTO outbox (topic, subject_id, payload)
-    SELECT 'payment.failed', subscription_id,
-           facts || jsonb_build_object('subscription_id', subscription_id, 'number', number) FROM attempt
+    SELECT 'payment.failed', object_id,
+           facts || object_named(object_id) || jsonb_build_object('number', number) FROM attempt
 )
 SELECT 1 AS changed FROM attempt
 """

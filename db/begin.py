@@ -20,10 +20,10 @@ WITH who AS (
     SELECT s.id, s.payment_method_id, m.token,
            CASE WHEN c.blocked_at IS NOT NULL THEN 'customer_blocked'
                 WHEN m.blocked_at IS NOT NULL THEN 'payment_method_blocked' END AS blocked
-    FROM subscriptions s
+    FROM payers s
     JOIN customers c ON c.id = s.customer_id
     JOIN payment_methods m ON m.id = s.payment_method_id
-    WHERE s.id = %(subscription_id)s
+    WHERE s.id = %(object_id)s
     FOR SHARE OF c, m
 ), earlier AS (
     SELECT a.state, a.decline, a.gateway_id, a.sent_at, a.resolved_at, a.needs_verification,
@@ -36,14 +36,14 @@ WITH who AS (
     WHERE a.key = %(key)s AND a.state = 'unsent' AND %(resend_unsent)s AND who.blocked IS NULL
     RETURNING a.key
 ), payment AS (
-    INSERT INTO payments (subscription_id, number, due_at, amount_minor, currency, state)
+    INSERT INTO payments (object_id, number, due_at, amount_minor, currency, state)
     SELECT who.id, %(number)s, %(due_at)s, %(amount_minor)s, %(currency)s, 'collecting' FROM who
     WHERE who.blocked IS NULL AND NOT EXISTS (SELECT FROM earlier)
-    ON CONFLICT (subscription_id, number) DO UPDATE SET state = 'collecting'
+    ON CONFLICT (object_id, number) DO UPDATE SET state = 'collecting'
         WHERE payments.state IN ('scheduled', 'collecting', 'failed')
     RETURNING state
 ), issued AS (
-    INSERT INTO attempts (key, subscription_id, number, attempt, purpose, reference, state, payment_method_id,
+    INSERT INTO attempts (key, object_id, number, attempt, purpose, reference, state, payment_method_id,
                           amount_minor, currency, sent_at)
     SELECT %(key)s, who.id, %(number)s, %(attempt)s, 'charge', %(reference)s, 'sent', who.payment_method_id,
            %(amount_minor)s, %(currency)s, %(at)s
@@ -54,9 +54,9 @@ WITH who AS (
 SELECT who.blocked, who.token AS current_token, earlier.*,
        EXISTS (SELECT FROM issued) OR EXISTS (SELECT FROM revived) AS is_new,
        (SELECT p.state FROM payments p
-        WHERE p.subscription_id = %(subscription_id)s AND p.number = %(number)s) AS payment_state,
+        WHERE p.object_id = %(object_id)s AND p.number = %(number)s) AS payment_state,
        (SELECT l.key FROM attempts l
-        WHERE l.subscription_id = %(subscription_id)s AND l.number = %(number)s AND l.purpose = 'charge'
+        WHERE l.object_id = %(object_id)s AND l.number = %(number)s AND l.purpose = 'charge'
           AND l.state IN ('sent', 'unsent', 'unknown', 'pending', 'attention', 'settled')
           AND l.key <> %(key)s) AS live_key
 FROM who LEFT JOIN earlier ON true
@@ -82,7 +82,7 @@ async def begin_attempt(
     *,
     key: str,
     reference: str,
-    subscription_id: str,
+    object_id: str,
     number: int,
     attempt: int,
     due_at: datetime,
@@ -97,7 +97,7 @@ async def begin_attempt(
         db: the database.
         key: the idempotency key; the same attempt always has the same.
         reference: what the gateway stores and an unknown outcome is looked up by.
-        subscription_id: whose payment it is; its customer's card is charged.
+        object_id: the subscription or order whose payment it is; its customer's card is charged.
         number: of the scheduled payment.
         attempt: of that payment, from 1.
         due_at: the payment's due instant.
@@ -113,7 +113,7 @@ async def begin_attempt(
     parameters = {
         "key": key,
         "reference": reference,
-        "subscription_id": subscription_id,
+        "object_id": object_id,
         "number": number,
         "attempt": attempt,
         "due_at": due_at,
@@ -131,7 +131,7 @@ def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None
         raise TeikiError(
             ErrorCode.SUBSCRIPTION_NOT_FOUND,
             "There is no such subscription.",
-            subscription_id=asked["subscription_id"],
+            object_id=asked["object_id"],
         )
     if row["is_new"]:
         return Begun(
@@ -160,7 +160,7 @@ def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None
         raise TeikiError(
             ErrorCode.INVALID_STATUS,
             f"This payment is {row['payment_state']}; nothing is charged for it any more.",
-            subscription_id=asked["subscription_id"],
+            object_id=asked["object_id"],
             number=asked["number"],
             status=row["payment_state"],
         )

@@ -24,14 +24,14 @@ _BOOKINGS: Final[LiteralString] = """
      FROM ledger l WHERE l.attempt_key = a.key) AS bookings
 """
 _COLUMNS: Final[LiteralString] = (
-    "a.key, a.subscription_id, a.number, a.purpose, a.reference, a.state, a.amount_minor AS minor, a.currency,"
+    "a.key, a.object_id, a.number, a.purpose, a.reference, a.state, a.amount_minor AS minor, a.currency,"
     " a.gateway_id, a.returns, a.recorded_at > %(judged_until)s AS is_young,"
 )
 _OF_PAYMENTS: Final[LiteralString] = (
     "SELECT "
     + _COLUMNS + _BOOKINGS + """
 FROM attempts a JOIN unnest(%(subjects)s::text[], %(numbers)s::integer[]) AS p (subject_id, number)
-    ON a.subscription_id = p.subject_id AND a.number = p.number
+    ON a.object_id = p.subject_id AND a.number = p.number
 UNION
 SELECT """ + _COLUMNS + _BOOKINGS + """
 FROM attempts a WHERE a.state = 'settled' AND a.gateway_id = ANY(%(gateway_ids)s)
@@ -62,7 +62,10 @@ _STUCK: Final[LiteralString] = (
 FROM attempts a
 WHERE a.state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
   AND (a.state IN ('sent', 'unknown') AND a.recorded_at <= %(judged_until)s
-       OR a.state IN ('unsent', 'pending') AND a.recorded_at <= %(decided_by)s)
+       OR a.state IN ('unsent', 'pending') AND a.recorded_at <= %(decided_by)s
+          -- A slip is pending until its deadline, which is when its payment is due.
+          AND NOT EXISTS (SELECT FROM payments p WHERE p.object_id = a.object_id AND p.number = a.number
+                          AND p.due_at > %(decided_by)s))
 ORDER BY a.recorded_at LIMIT %(limit)s
 """
 )  # fmt: skip

@@ -19,7 +19,7 @@ from domain.subscription import Transition
 _BEGIN: Final[LiteralString] = """
 WITH charge AS (
     SELECT gateway_id, amount_minor, currency, payment_method_id FROM attempts
-    WHERE subscription_id = %(subscription_id)s AND number = %(number)s
+    WHERE object_id = %(object_id)s AND number = %(number)s
       AND purpose = 'charge' AND state = 'settled'
 ), earlier AS (
     SELECT state, decline, gateway_id, sent_at, resolved_at FROM attempts WHERE key = %(key)s
@@ -28,9 +28,9 @@ WITH charge AS (
     WHERE key = %(key)s AND state = 'unsent' AND %(resend_unsent)s
     RETURNING key
 ), issued AS (
-    INSERT INTO attempts (key, subscription_id, number, attempt, purpose, reference, state, payment_method_id,
+    INSERT INTO attempts (key, object_id, number, attempt, purpose, reference, state, payment_method_id,
                           amount_minor, currency, sent_at, returns)
-    SELECT %(key)s, %(subscription_id)s, %(number)s, %(attempt)s, 'refund', %(reference)s, 'sent', payment_method_id,
+    SELECT %(key)s, %(object_id)s, %(number)s, %(attempt)s, 'refund', %(reference)s, 'sent', payment_method_id,
            amount_minor, currency, %(at)s, gateway_id
     FROM charge WHERE NOT EXISTS (SELECT FROM earlier)
     ON CONFLICT DO NOTHING
@@ -39,9 +39,9 @@ WITH charge AS (
 SELECT charge.gateway_id AS charge_id, charge.amount_minor, charge.currency, earlier.*,
        EXISTS (SELECT FROM issued) OR EXISTS (SELECT FROM revived) AS is_new,
        (SELECT p.state FROM payments p
-        WHERE p.subscription_id = %(subscription_id)s AND p.number = %(number)s) AS payment_state,
+        WHERE p.object_id = %(object_id)s AND p.number = %(number)s) AS payment_state,
        (SELECT l.key FROM attempts l
-        WHERE l.subscription_id = %(subscription_id)s AND l.number = %(number)s AND l.purpose = 'refund'
+        WHERE l.object_id = %(object_id)s AND l.number = %(number)s AND l.purpose = 'refund'
           AND l.state IN ('sent', 'unsent', 'unknown', 'pending', 'attention', 'settled')
           AND l.key <> %(key)s) AS live_key
 FROM charge LEFT JOIN earlier ON true
@@ -55,12 +55,12 @@ WITH attempt AS (
         idempotency_check_failed = %(check_failed)s,
         needs_verification = needs_verification OR %(check_failed)s
     WHERE key = %(key)s AND purpose = 'refund' AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
-    RETURNING key, subscription_id, number, amount_minor, currency,
+    RETURNING key, object_id, number, amount_minor, currency,
         jsonb_strip_nulls(jsonb_build_object('outcome', 'succeeded', 'gateway_id', gateway_id, 'amount_minor',
             amount_minor, 'currency', currency, 'reason', NULLIF(%(reason)s, ''))) AS facts
 ), payment AS (
     UPDATE payments p SET state = 'refunded'
-    FROM attempt a WHERE p.subscription_id = a.subscription_id AND p.number = a.number
+    FROM attempt a WHERE p.object_id = a.object_id AND p.number = a.number
 ), entry AS (
     INSERT INTO ledger (attempt_key, kind, debit_account, credit_account, amount_minor, currency, at)
     SELECT key, 'refund', 'refunds', 'gateway_receivable', amount_minor, currency, %(at)s FROM attempt
@@ -68,19 +68,19 @@ WITH attempt AS (
     SELECT data, n FROM jsonb_array_elements(%(moves)s::jsonb) WITH ORDINALITY AS m (data, n)
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, number, data)
-    SELECT subscription_id, kind, %(at)s, 'system', number, data FROM (
-        SELECT a.subscription_id, a.number, 'refund' AS kind, 0 AS n, a.facts AS data FROM attempt a
+    SELECT object_id, kind, %(at)s, 'system', number, data FROM (
+        SELECT a.object_id, a.number, 'refund' AS kind, 0 AS n, a.facts AS data FROM attempt a
         UNION ALL
-        SELECT a.subscription_id, a.number, 'status', move.n, move.data FROM attempt a, move
+        SELECT a.object_id, a.number, 'status', move.n, move.data FROM attempt a, move
     ) events ORDER BY n
 ), notice AS (
     INSERT INTO outbox (topic, subject_id, payload)
-    SELECT 'payment.refunded', subscription_id,
-           facts || jsonb_build_object('subscription_id', subscription_id, 'number', number) FROM attempt
+    SELECT 'payment.refunded', object_id,
+           facts || object_named(object_id) || jsonb_build_object('number', number) FROM attempt
 ), subscription AS (
     UPDATE subscriptions s SET """  # noqa: S608 - a constant of ours, no input
     + SET_ROW
-    + """ FROM attempt a WHERE s.id = a.subscription_id
+    + """ FROM attempt a WHERE s.id = a.object_id
 )
 SELECT 1 AS changed FROM attempt
 """
@@ -92,16 +92,16 @@ WITH attempt AS (
         gateway_code = %(gateway_code)s, gateway_id = COALESCE(%(gateway_id)s, gateway_id)
     WHERE key = %(key)s AND purpose IN ('refund', 'twin')
       AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
-    RETURNING subscription_id, number,
+    RETURNING object_id, number,
         jsonb_strip_nulls(jsonb_build_object('outcome', 'failed', 'decline', decline, 'gateway_code', gateway_code,
             'amount_minor', amount_minor, 'currency', currency)) AS facts
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, number, data)
-    SELECT subscription_id, 'refund', %(at)s, 'system', number, facts FROM attempt
+    SELECT object_id, 'refund', %(at)s, 'system', number, facts FROM attempt
 ), notice AS (
     INSERT INTO outbox (topic, subject_id, payload)
-    SELECT 'refund.failed', subscription_id,
-           facts || jsonb_build_object('subscription_id', subscription_id, 'number', number) FROM attempt
+    SELECT 'refund.failed', object_id,
+           facts || object_named(object_id) || jsonb_build_object('number', number) FROM attempt
 )
 SELECT 1 AS changed FROM attempt
 """
@@ -112,7 +112,7 @@ async def begin_refund(
     *,
     key: str,
     reference: str,
-    subscription_id: str,
+    object_id: str,
     number: int,
     at: datetime,
     attempt: int = 1,
@@ -129,7 +129,7 @@ async def begin_refund(
     parameters = {
         "key": key,
         "reference": reference,
-        "subscription_id": subscription_id,
+        "object_id": object_id,
         "number": number,
         "attempt": attempt,
         "at": at,
@@ -143,7 +143,7 @@ def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None
         raise TeikiError(
             ErrorCode.PAYMENT_NOT_FOUND,
             "Nothing was settled for this payment, so nothing can be returned.",
-            subscription_id=asked["subscription_id"],
+            object_id=asked["object_id"],
             number=asked["number"],
         )
     return judge_return(row, asked)

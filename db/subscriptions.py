@@ -45,10 +45,10 @@ WHERE s.id = %(subscription_id)s
 
 _SKIP: Final[LiteralString] = """
 WITH gone AS (
-    INSERT INTO payments (subscription_id, number, due_at, amount_minor, currency, state, skip_reason)
+    INSERT INTO payments (object_id, number, due_at, amount_minor, currency, state, skip_reason)
     SELECT %(subscription_id)s, number, due_at, %(amount_minor)s, %(currency)s, 'skipped', reason
     FROM unnest(%(numbers)s::integer[], %(due_ats)s::timestamptz[], %(reasons)s::text[]) AS t (number, due_at, reason)
-    ON CONFLICT (subscription_id, number) DO UPDATE SET state = 'skipped', skip_reason = excluded.skip_reason
+    ON CONFLICT (object_id, number) DO UPDATE SET state = 'skipped', skip_reason = excluded.skip_reason
         WHERE payments.state IN ('scheduled', 'collecting', 'failed')
     RETURNING number, due_at, skip_reason
 )
@@ -61,9 +61,9 @@ FROM gone ORDER BY number
 
 _GIVE_UP: Final[LiteralString] = """
 UPDATE payments p SET state = 'failed'
-WHERE p.subscription_id = %(subscription_id)s AND p.state = 'collecting'
+WHERE p.object_id = %(subscription_id)s AND p.state = 'collecting'
   AND NOT EXISTS (SELECT FROM attempts a
-                  WHERE a.subscription_id = p.subscription_id AND a.number = p.number AND a.purpose = 'charge'
+                  WHERE a.object_id = p.object_id AND a.number = p.number AND a.purpose = 'charge'
                     AND a.state IN ('sent', 'unsent', 'unknown', 'pending', 'attention', 'settled'))
 """
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     ForeignKey,
     ForeignKeyConstraint,
@@ -49,6 +50,7 @@ from db.columns import (
     seq,
     words,
 )
+from db.order_tables import deposits, membership_counters, order_notes, orders, permissions
 from db.watch_tables import incidents, reconciliations
 from domain.subscription import Status, StepKind
 
@@ -57,6 +59,7 @@ __all__ = [
     "attempts",
     "card_links",
     "customers",
+    "deposits",
     "history",
     "incidents",
     "ledger",
@@ -64,6 +67,7 @@ __all__ = [
     "outbox",
     "payment_methods",
     "payments",
+    "permissions",
     "products",
     "reconciliations",
     "requests",
@@ -188,7 +192,10 @@ subscriptions: Final = Table(
 payments: Final = Table(
     "payments",
     metadata,
-    id_("subscription_id", ForeignKey("subscriptions.id"), nullable=False),
+    # A subscription's or an order's; the two generated columns are what the foreign keys hang on.
+    id_("object_id", nullable=False),
+    id_("subscription_id", Computed("CASE WHEN left(object_id, 4) = 'sub_' THEN object_id END"), ForeignKey("subscriptions.id")),
+    id_("order_id", Computed("CASE WHEN left(object_id, 4) = 'ord_' THEN object_id END"), ForeignKey("orders.id")),
     Column("number", Integer, nullable=False),
     instant("due_at"),
     Column("amount_minor", BigInteger, nullable=False),
@@ -196,20 +203,28 @@ payments: Final = Table(
     Column("state", Text, nullable=False),
     instant("settled_at", nullable=True),
     Column("skip_reason", Text),
-    PrimaryKeyConstraint("subscription_id", "number"),
+    PrimaryKeyConstraint("object_id", "number"),
     one_of("state", PAYMENT_STATES),
     currency(),
     CheckConstraint("number >= 1", name="number_from_one"),
     CheckConstraint("amount_minor > 0", name="amount_positive"),
     CheckConstraint("(settled_at IS NOT NULL) = (state IN ('settled', 'refunded'))", name="settled_is_dated"),
     CheckConstraint("(skip_reason IS NOT NULL) = (state = 'skipped')", name="skipped_has_reason"),
+    CheckConstraint("num_nonnulls(subscription_id, order_id) = 1", name="of_one_object"),
+    # An order is paid once: another slip's payment begins only after the earlier one's has failed.
+    Index(
+        "uq_payments_of_order",
+        "order_id",
+        unique=True,
+        postgresql_where=text("order_id IS NOT NULL AND state IN ('collecting', 'settled')"),
+    ),
 )
 
 attempts: Final = Table(
     "attempts",
     metadata,
     id_("key", primary_key=True),
-    id_("subscription_id", nullable=False),
+    id_("object_id", nullable=False),
     Column("number", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("purpose", Text, nullable=False),
@@ -232,13 +247,13 @@ attempts: Final = Table(
     Column("resend_turn", Integer, nullable=False, server_default="0"),
     seq(),
     ForeignKeyConstraint(
-        ["subscription_id", "number"],
-        ["payments.subscription_id", "payments.number"],
+        ["object_id", "number"],
+        ["payments.object_id", "payments.number"],
         name="fk_attempts_payment",
     ),
     UniqueConstraint("reference", name="uq_attempts_reference"),
     UniqueConstraint(
-        "subscription_id",
+        "object_id",
         "number",
         "purpose",
         "attempt",
@@ -260,7 +275,7 @@ attempts: Final = Table(
     CheckConstraint("(returns IS NULL) = (purpose = 'charge')", name="returns_a_charge"),
     Index(
         "uq_attempts_live",
-        "subscription_id",
+        "object_id",
         "number",
         "purpose",
         "returns",
@@ -277,7 +292,7 @@ attempts: Final = Table(
     ),
     Index(
         "ix_attempts_unknown",
-        "subscription_id",
+        "object_id",
         postgresql_where=text("state IN ('unknown', 'attention')"),
     ),
     # What reconciliation and `teiki attention list` look through: few rows, whatever the table's size.

@@ -19,13 +19,13 @@ from domain.money import Money
 
 _BOOK: Final[LiteralString] = """
 WITH twin AS (
-    INSERT INTO attempts (key, subscription_id, number, attempt, purpose, reference, state, payment_method_id,
+    INSERT INTO attempts (key, object_id, number, attempt, purpose, reference, state, payment_method_id,
                           amount_minor, currency, sent_at, returns)
-    SELECT %(key)s, subscription_id, number, 1, 'twin', %(reference)s, 'unsent', payment_method_id,
+    SELECT %(key)s, object_id, number, 1, 'twin', %(reference)s, 'unsent', payment_method_id,
            %(amount_minor)s, %(currency)s, %(at)s, %(gateway_id)s
     FROM attempts WHERE key = %(charge_key)s
     ON CONFLICT DO NOTHING
-    RETURNING key, subscription_id, number, amount_minor, currency,
+    RETURNING key, object_id, number, amount_minor, currency,
         jsonb_build_object('kind', 'double_charge', 'gateway_id', returns, 'amount_minor', amount_minor,
                            'currency', currency) AS facts
 ), entry AS (
@@ -33,23 +33,23 @@ WITH twin AS (
     SELECT key, 'correction', 'gateway_receivable', 'customer', amount_minor, currency, %(at)s FROM twin
 ), incident AS (
     INSERT INTO incidents (kind, dedupe_key, subject_id, number, attempt_key, gateway_id, amount_minor, currency, facts)
-    SELECT 'double_charge', 'double_charge:' || %(gateway_id)s::text, subscription_id, number, key, %(gateway_id)s,
+    SELECT 'double_charge', 'double_charge:' || %(gateway_id)s::text, object_id, number, key, %(gateway_id)s,
            amount_minor, currency, facts FROM twin
     ON CONFLICT (dedupe_key) DO NOTHING
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, number, data)
-    SELECT subscription_id, 'incident', %(at)s, 'system', number, facts FROM twin
+    SELECT object_id, 'incident', %(at)s, 'system', number, facts FROM twin
 ), notice AS (
     INSERT INTO outbox (topic, subject_id, payload)
-    SELECT 'incident.opened', subscription_id,
-           facts || jsonb_build_object('subscription_id', subscription_id, 'number', number) FROM twin
+    SELECT 'incident.opened', object_id,
+           facts || object_named(object_id) || jsonb_build_object('number', number) FROM twin
 )
 SELECT 1 AS changed FROM twin
 """
 
 _BEGIN: Final[LiteralString] = """
 WITH first AS (
-    SELECT subscription_id, number, payment_method_id, amount_minor, currency FROM attempts
+    SELECT object_id, number, payment_method_id, amount_minor, currency FROM attempts
     WHERE returns = %(gateway_id)s AND purpose = 'twin' AND attempt = 1
 ), earlier AS (
     SELECT state, decline, gateway_id, sent_at, resolved_at FROM attempts WHERE key = %(key)s
@@ -58,9 +58,9 @@ WITH first AS (
     WHERE key = %(key)s AND state = 'unsent' AND %(resend_unsent)s
     RETURNING key
 ), issued AS (
-    INSERT INTO attempts (key, subscription_id, number, attempt, purpose, reference, state, payment_method_id,
+    INSERT INTO attempts (key, object_id, number, attempt, purpose, reference, state, payment_method_id,
                           amount_minor, currency, sent_at, returns)
-    SELECT %(key)s, subscription_id, number, %(attempt)s, 'twin', %(reference)s, 'sent', payment_method_id,
+    SELECT %(key)s, object_id, number, %(attempt)s, 'twin', %(reference)s, 'sent', payment_method_id,
            amount_minor, currency, %(at)s, %(gateway_id)s
     FROM first WHERE NOT EXISTS (SELECT FROM earlier)
     ON CONFLICT DO NOTHING
@@ -79,7 +79,7 @@ _SETTLE: Final[LiteralString] = """
 WITH attempt AS (
     UPDATE attempts SET state = 'settled', resolved_at = %(at)s, gateway_id = %(gateway_id)s
     WHERE key = %(key)s AND purpose = 'twin' AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
-    RETURNING key, subscription_id, number, amount_minor, currency,
+    RETURNING key, object_id, number, amount_minor, currency,
         jsonb_build_object('outcome', 'succeeded', 'gateway_id', gateway_id, 'amount_minor', amount_minor,
                            'currency', currency, 'reason', 'double_charge', 'returns', returns) AS facts
 ), entry AS (
@@ -87,11 +87,11 @@ WITH attempt AS (
     SELECT key, 'refund', 'customer', 'gateway_receivable', amount_minor, currency, %(at)s FROM attempt
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, number, data)
-    SELECT subscription_id, 'refund', %(at)s, 'system', number, facts FROM attempt
+    SELECT object_id, 'refund', %(at)s, 'system', number, facts FROM attempt
 ), notice AS (
     INSERT INTO outbox (topic, subject_id, payload)
-    SELECT 'payment.refunded', subscription_id,
-           facts || jsonb_build_object('subscription_id', subscription_id, 'number', number) FROM attempt
+    SELECT 'payment.refunded', object_id,
+           facts || object_named(object_id) || jsonb_build_object('number', number) FROM attempt
 )
 SELECT 1 AS changed FROM attempt
 """

@@ -65,7 +65,7 @@ class Attempt:
     """An attempt of ours with its ledger entries."""
 
     key: str
-    subscription_id: str
+    object_id: str
     number: int
     purpose: Literal["charge", "refund", "twin"]
     reference: str
@@ -207,7 +207,7 @@ def _of(
         kind=kind,
         gateway_id=gateway_id,
         attempt_key=attempt.key,
-        subject_id=attempt.subscription_id,
+        subject_id=attempt.object_id,
         number=attempt.number,
         minor=attempt.minor,
         currency=attempt.currency,
@@ -231,7 +231,7 @@ def _differs(
         kind=kind,
         gateway_id=movement.gateway_id,
         attempt_key=attempt.key if attempt else None,
-        subject_id=attempt.subscription_id if attempt else None,
+        subject_id=attempt.object_id if attempt else None,
         number=attempt.number if attempt else None,
         minor=movement.minor,
         currency=movement.currency,

@@ -55,7 +55,7 @@ class SubscriptionMoney(Memory):
         result = await workflow.execute_activity_method(
             BillingContract.charge,
             ChargeInput(
-                subscription_id=state.id,
+                object_id=state.id,
                 number=payment.number,
                 attempt=attempt,
                 due_at=payment.due_at,
@@ -133,7 +133,7 @@ class SubscriptionMoney(Memory):
         return await workflow.execute_activity_method(
             BillingContract.refund,
             RefundInput(
-                subscription_id=self._current.id,
+                object_id=self._current.id,
                 number=refund.number,
                 at=refund.sent_at,
                 reason="settled_after_the_end" if refund.returns is None else "double_charge",
@@ -155,7 +155,7 @@ class SubscriptionMoney(Memory):
         result = await workflow.execute_activity_method(
             BillingContract.verify,
             VerifyInput(
-                subscription_id=state.id,
+                object_id=state.id,
                 number=verification.number,
                 attempt=verification.attempt,
                 at=now,

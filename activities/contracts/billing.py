@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from temporalio import activity
 
 from domain.declines import DeclineCode
@@ -22,6 +22,10 @@ REFUND = "billing.refund"
 VERIFY = "billing.verify"
 
 
+ObjectId = Annotated[str, Field(validation_alias=AliasChoices("object_id", "subscription_id"))]
+"""Whose money it is: a subscription's or an order's. Under its older name in what was written before orders."""
+
+
 class Verdict(BaseModel):
     """A person's word on an attempt that nobody else could settle.
 
@@ -30,7 +34,7 @@ class Verdict(BaseModel):
         gateway_id: where the gateway shows it; needed with `moved`, and checked there.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, validate_by_name=True)
 
     moved: bool
     gateway_id: str | None = None
@@ -49,9 +53,9 @@ class ChargeInput(BaseModel):
         verdict: a person settles it; the gateway is asked first and knows better.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, validate_by_name=True)
 
-    subscription_id: str
+    object_id: ObjectId
     number: int
     attempt: int
     due_at: datetime
@@ -80,7 +84,7 @@ class Outcome(BaseModel):
         hint: what was seen, for people.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, validate_by_name=True)
 
     outcome: Literal["settled", "declined", "pending", "unknown", "unsent", "attention"]
     decline: DeclineCode | None = None
@@ -102,9 +106,9 @@ class RefundInput(BaseModel):
         mode, turn, verdict: as for a charge.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, validate_by_name=True)
 
-    subscription_id: str
+    object_id: ObjectId
     number: int
     at: datetime
     reason: str
@@ -118,9 +122,9 @@ class RefundInput(BaseModel):
 class VerifyInput(BaseModel):
     """Look once more at what the gateway holds under the reference of an attempt. `at`: the instant of the look."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, validate_by_name=True)
 
-    subscription_id: str
+    object_id: ObjectId
     number: int
     attempt: int
     at: datetime
@@ -129,7 +133,7 @@ class VerifyInput(BaseModel):
 class Twin(BaseModel):
     """A charge at the gateway that our books do not need: it goes back. `amount_minor`: in the payment's currency."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, validate_by_name=True)
 
     gateway_id: str
     amount_minor: int
@@ -138,7 +142,7 @@ class Twin(BaseModel):
 class VerifyResult(BaseModel):
     """`is_clear`: nothing is open any more; `twins`: booked and to be returned, also when found before."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, validate_by_name=True)
 
     is_clear: bool
     twins: list[Twin] = Field(default_factory=list)

@@ -21,7 +21,7 @@ class WaitingAttempt(BaseModel):
 
     reference: str
     purpose: Literal["charge", "refund", "twin"]
-    subscription_id: str
+    object_id: str
     number: int
     attempt: int
     returns: str | None

@@ -12,12 +12,12 @@ from db.tables import attempts, ledger
 _RECEIVABLE: Final = "gateway_receivable"
 
 
-async def settled_totals(db: Database, *, subscription_id: str | None = None) -> dict[str, int]:
+async def settled_totals(db: Database, *, object_id: str | None = None) -> dict[str, int]:
     """Settled minus refunded, in minor units per currency; currencies without any movement are left out.
 
     Args:
         db: the database.
-        subscription_id: of this one only; None: of everything.
+        object_id: of this subscription or order only; None: of everything.
     """
     signed: ColumnElement[Any] = case(
         (ledger.c.debit_account == _RECEIVABLE, ledger.c.amount_minor), else_=-ledger.c.amount_minor
@@ -27,9 +27,9 @@ async def settled_totals(db: Database, *, subscription_id: str | None = None) ->
         .where((ledger.c.debit_account == _RECEIVABLE) | (ledger.c.credit_account == _RECEIVABLE))
         .group_by(ledger.c.currency)
     )
-    if subscription_id is not None:
+    if object_id is not None:
         query = query.join(attempts, attempts.c.key == ledger.c.attempt_key).where(
-            attempts.c.subscription_id == subscription_id
+            attempts.c.object_id == object_id
         )
     async with db.reading() as connection:
         return {currency: int(total) for currency, total in await connection.execute(query)}

@@ -115,8 +115,8 @@ async def show_subscription(db: Database, subscription_id: str) -> SubscriptionD
         async def one(table: Table, entry_id: str) -> Row[Any]:
             return (await connection.execute(select(table).where(table.c.id == entry_id))).one()
 
-        payment_rows = await of(payments, "subscription_id", "number")
-        attempt_rows = await of(attempts, "subscription_id", "number", "seq")
+        payment_rows = await of(payments, "object_id", "number")
+        attempt_rows = await of(attempts, "object_id", "number", "seq")
         event_rows = await of(history, "subject_id", "at", "seq")
         customer = customer_item(await one(customers, row.customer_id))
         product = product_item(await one(products, row.product_id))

@@ -102,7 +102,7 @@ def _shown(chosen: Select[Any]) -> Select[Any]:
     Chosen first, joined then: a page joins at most its own lines, whatever the planner believes of the filter.
     """
     s = chosen.subquery("s")
-    has_unknown = exists().where(attempts.c.subscription_id == s.c.id, _is_unknown)
+    has_unknown = exists().where(attempts.c.object_id == s.c.id, _is_unknown)
     return (
         select(
             s,
@@ -183,7 +183,7 @@ def _conditions(wanted: SubscriptionFilter) -> Sequence[ColumnElement[bool]]:
     if wanted.has_failed_payment is not None:
         conditions.append(_s.failing if wanted.has_failed_payment else not_(_s.failing))
     if wanted.has_unknown_payment is not None:
-        troubled = _s.id.in_(select(attempts.c.subscription_id).where(_is_unknown))
+        troubled = _s.id.in_(select(attempts.c.object_id).where(_is_unknown))
         conditions.append(troubled if wanted.has_unknown_payment else not_(troubled))
     if wanted.metadata:
         conditions.append(and_(_s["metadata"].contains(wanted.metadata), _has_metadata))

@@ -85,24 +85,24 @@ _ATTEMPTS: Final = (
     select(attempts, payments.c.due_at)
     .join(
         payments,
-        (payments.c.subscription_id == attempts.c.subscription_id) & (payments.c.number == attempts.c.number),
+        (payments.c.object_id == attempts.c.object_id) & (payments.c.number == attempts.c.number),
     )
     .order_by(attempts.c.sent_at, attempts.c.seq)
 )
 _EVENTS: Final = select(history).order_by(history.c.at, history.c.seq)
 
 
-async def timeline(db: Database, subscription_id: str, *, creation: bool = False) -> list[Entry]:
+async def timeline(db: Database, object_id: str, *, creation: bool = False) -> list[Entry]:
     """Every attempt and event of a subscription, by instant, then by the order of writing.
 
     Args:
         db: the database.
-        subscription_id: whose; one that does not exist has an empty timeline.
+        object_id: whose; one that does not exist has an empty timeline.
         creation: also the operation that opened it (a scenario has no such event).
     """
     async with db.reading() as connection:
-        of_attempts = await connection.execute(_ATTEMPTS.where(attempts.c.subscription_id == subscription_id))
-        of_history = await connection.execute(_EVENTS.where(history.c.subject_id == subscription_id))
+        of_attempts = await connection.execute(_ATTEMPTS.where(attempts.c.object_id == object_id))
+        of_history = await connection.execute(_EVENTS.where(history.c.subject_id == object_id))
     entries = [entry for row in of_attempts if (entry := _of_attempt(row)) is not None]
     entries += [entry for row in of_history if (entry := _of_event(row, creation=creation)) is not None]
     return sorted(entries, key=lambda entry: (entry.at, entry.seq))
