@@ -31,6 +31,14 @@ class ErrorCode(StrEnum):
     CURRENCY_MISMATCH = "currency_mismatch"
     METADATA_TOO_LARGE = "metadata_too_large"
     CARD_NUMBER_REFUSED = "card_number_refused"
+    # products
+    INVALID_PRODUCT = "invalid_product"
+    INVALID_USAGE_PERIOD = "invalid_usage_period"
+    INVALID_POINT_RATE = "invalid_point_rate"
+    INVALID_OPTION = "invalid_option"
+    PRICE_MISSING = "price_missing"
+    INVALID_CUSTOM_FIELD = "invalid_custom_field"
+    INVALID_IDENTIFICATION = "invalid_identification"
     # objects
     SUBSCRIPTION_NOT_FOUND = "subscription_not_found"
     CUSTOMER_NOT_FOUND = "customer_not_found"
