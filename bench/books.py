@@ -183,7 +183,7 @@ async def _charge_next(billing: BillingActivities, state: State) -> State:
     result = await ActivityEnvironment().run(
         billing.charge,
         ChargeInput(
-            subscription_id=state.id,
+            object_id=state.id,
             number=payment.number,
             attempt=1,
             due_at=payment.due_at,

@@ -34,7 +34,20 @@ ACCOUNTS: Final = (
     "chargebacks",
     "repayments",
 )
-EVENT_KINDS: Final = ("operation", "status", "skip", "payment", "refund", "link", "incident", "note")
+EVENT_KINDS: Final = (
+    "operation",
+    "status",
+    "skip",
+    "payment",
+    "refund",
+    "link",
+    "incident",
+    "note",
+    "points",
+    "fee",
+    "custom_fields",
+    "identification",
+)
 PURPOSES: Final = ("charge", "refund", "twin")
 """`twin`: giving back a second charge that the gateway made for a payment that had its charge already."""
 INCIDENT_KINDS: Final = get_args(DifferenceKind)

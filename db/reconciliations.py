@@ -67,7 +67,7 @@ WHERE a.state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
           AND NOT EXISTS (SELECT FROM payments p WHERE p.object_id = a.object_id AND p.number = a.number
                           AND p.due_at > %(decided_by)s))
 ORDER BY a.recorded_at LIMIT %(limit)s
-"""
+"""  # noqa: S608 - constants of ours, no input
 )  # fmt: skip
 _WINDOW: Final[LiteralString] = """
 SELECT clock_timestamp() AS now,

@@ -50,7 +50,7 @@ from db.columns import (
     seq,
     words,
 )
-from db.order_tables import deposits, membership_counters, order_notes, orders, permissions
+from db.order_tables import deposits, permissions
 from db.watch_tables import incidents, reconciliations
 from domain.subscription import Status, StepKind
 
@@ -194,8 +194,16 @@ payments: Final = Table(
     metadata,
     # A subscription's or an order's; the two generated columns are what the foreign keys hang on.
     id_("object_id", nullable=False),
-    id_("subscription_id", Computed("CASE WHEN left(object_id, 4) = 'sub_' THEN object_id END"), ForeignKey("subscriptions.id")),
-    id_("order_id", Computed("CASE WHEN left(object_id, 4) = 'ord_' THEN object_id END"), ForeignKey("orders.id")),
+    id_(
+        "subscription_id",
+        Computed("CASE WHEN left(object_id, 4) = 'sub_' THEN object_id END", persisted=True),
+        ForeignKey("subscriptions.id"),
+    ),
+    id_(
+        "order_id",
+        Computed("CASE WHEN left(object_id, 4) = 'ord_' THEN object_id END", persisted=True),
+        ForeignKey("orders.id"),
+    ),
     Column("number", Integer, nullable=False),
     instant("due_at"),
     Column("amount_minor", BigInteger, nullable=False),

@@ -79,7 +79,7 @@ class Attention(Entries):
             raise TeikiError(
                 ErrorCode.INVALID_INPUT, "Say where the gateway shows it (its id there).", word=word
             )
-        return await self._teiki.subscriptions.get(attempt.subscription_id).settle_attention(
+        return await self._teiki.subscriptions.get(attempt.object_id).settle_attention(
             number=attempt.number,
             returns=None if attempt.purpose == "charge" else _returned(attempt),
             moved=moved,

@@ -70,7 +70,7 @@ async def report(
         final=final,
         ledger={
             "gateway_settled": gateway_settled,
-            "database_settled": await settled_totals(database, subscription_id=subscription.id),
+            "database_settled": await settled_totals(database, object_id=subscription.id),
         },
     )
 

@@ -107,10 +107,11 @@ class Desk:
     async def twice(self, activity: Any, order: Any) -> Any:
         """The result, when a second run gives the same one and leaves every row as it was."""
         first = await self.run(activity, order)
-        before = await self._everything(order.subscription_id)
+        subject = getattr(order, "object_id", None) or order.subscription_id
+        before = await self._everything(subject)
         second = await self.run(activity, order)
         assert second == first
-        assert await self._everything(order.subscription_id) == before
+        assert await self._everything(subject) == before
         return first
 
     async def _everything(self, subscription_id: str) -> dict[str, list[dict[str, Any]]]:
@@ -137,7 +138,7 @@ class Desk:
 
     async def verify_twice(self, order: OpenInput, attempt: int = 1) -> Any:
         asked = VerifyInput(
-            subscription_id=order.subscription_id, number=1, attempt=attempt, at=NOW + timedelta(minutes=20)
+            object_id=order.subscription_id, number=1, attempt=attempt, at=NOW + timedelta(minutes=20)
         )
         return await self.twice(self.billing.verify, asked)
 
@@ -160,13 +161,13 @@ class Desk:
         ours = await self.house.row(
             "SELECT coalesce(sum(CASE debit_account WHEN 'gateway_receivable' THEN l.amount_minor"
             " ELSE -l.amount_minor END), 0)::int AS minor"
-            " FROM ledger l JOIN attempts a ON a.key = l.attempt_key WHERE a.subscription_id = %s",
+            " FROM ledger l JOIN attempts a ON a.key = l.attempt_key WHERE a.object_id = %s",
             order.subscription_id,
         )
         return sum(nets), ours["minor"]
 
     async def attempt(self, order: OpenInput, attempt: int = 1, purpose: str = "charge") -> dict[str, Any]:
-        sql = "SELECT * FROM attempts WHERE subscription_id = %s AND attempt = %s AND purpose = %s"
+        sql = "SELECT * FROM attempts WHERE object_id = %s AND attempt = %s AND purpose = %s"
         return await self.house.row(sql, order.subscription_id, attempt, purpose)
 
     async def kinds(self, order: OpenInput) -> list[str]:
@@ -189,7 +190,7 @@ def charge_of(order: OpenInput, mode: Mode = Mode.SEND, *, attempt: int = 1, **m
     if mode is not Mode.SEND:
         given["learned_at"] = NOW + timedelta(minutes=10)
     return ChargeInput(
-        subscription_id=order.subscription_id,
+        object_id=order.subscription_id,
         number=1,
         attempt=attempt,
         due_at=order.terms.calendar.due(0),
@@ -202,7 +203,7 @@ def charge_of(order: OpenInput, mode: Mode = Mode.SEND, *, attempt: int = 1, **m
 
 def refund_of(order: OpenInput, mode: Mode = Mode.SEND, **more: Any) -> RefundInput:
     given: dict[str, Any] = {"at": later(), "reason": "settled_after_the_end"} | more
-    return RefundInput(subscription_id=order.subscription_id, number=1, mode=mode, **given)
+    return RefundInput(object_id=order.subscription_id, number=1, mode=mode, **given)
 
 
 def later() -> datetime:

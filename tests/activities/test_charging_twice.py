@@ -342,7 +342,7 @@ async def test_an_attempt_of_nobodys_subscription_is_refused_before_anything_is_
             desk.db,
             key="k",
             reference="sub_nobody/1/1",
-            subscription_id="sub_nobody",
+            object_id="sub_nobody",
             number=1,
             attempt=1,
             due_at=NOW,

@@ -48,7 +48,7 @@ async def begin(desk, order):
     reference = refund_reference(order.subscription_id, 1)
     key = refund_key(order.subscription_id, 1)
     await begin_refund(
-        desk.db, key=key, reference=reference, subscription_id=order.subscription_id, number=1, at=NOW
+        desk.db, key=key, reference=reference, object_id=order.subscription_id, number=1, at=NOW
     )
     return reference, key
 

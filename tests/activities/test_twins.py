@@ -149,7 +149,7 @@ async def test_the_second_charge_goes_back_once_and_the_books_agree(desk):
     ours = await desk.house.row(
         "SELECT sum(CASE debit_account WHEN 'customer' THEN l.amount_minor ELSE -l.amount_minor END)::int AS owed"
         " FROM ledger l JOIN attempts a ON a.key = l.attempt_key"
-        " WHERE a.subscription_id = %s AND 'customer' IN (debit_account, credit_account)",
+        " WHERE a.object_id = %s AND 'customer' IN (debit_account, credit_account)",
         order.subscription_id,
     )
     assert ours["owed"] == 0, "booked once and given back once"
@@ -220,7 +220,7 @@ async def test_a_pending_charge_the_gateway_later_denies_waits_for_a_person(desk
     order = await desk.subscription("pending")
     await desk.charge(order)
     await desk.house.rows(
-        "UPDATE attempts SET gateway_id = 'ch_forgotten' WHERE subscription_id = %s RETURNING key",
+        "UPDATE attempts SET gateway_id = 'ch_forgotten' WHERE object_id = %s RETURNING key",
         order.subscription_id,
     )
     for mode in (Mode.RESEND, Mode.GIVE_UP):
@@ -232,7 +232,7 @@ async def in_attention(desk, *script):
     order = await desk.subscription(*script)
     await desk.charge(order)
     await desk.house.rows(
-        "UPDATE attempts SET state = 'attention' WHERE subscription_id = %s RETURNING key",
+        "UPDATE attempts SET state = 'attention' WHERE object_id = %s RETURNING key",
         order.subscription_id,
     )
     return order
@@ -293,7 +293,7 @@ async def test_a_refused_refund_is_asked_for_again_under_a_new_key_when_a_person
     assert [
         row["state"]
         for row in await desk.house.rows(
-            "SELECT state FROM attempts WHERE subscription_id = %s AND purpose = 'refund' ORDER BY attempt",
+            "SELECT state FROM attempts WHERE object_id = %s AND purpose = 'refund' ORDER BY attempt",
             order.subscription_id,
         )
     ] == ["declined", "attention"]

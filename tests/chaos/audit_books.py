@@ -30,7 +30,7 @@ CREATE TEMP TABLE gw_accounts (currency text, account text, minor bigint);
 CREATE TEMP TABLE gw_requests (at timestamptz, route text, reference text);
 -- Known to be unknown: these may be ahead of or behind the gateway's book.
 CREATE TEMP VIEW in_flight AS
-    SELECT a.subscription_id, a.number FROM attempts a, terms t
+    SELECT a.object_id, a.number FROM attempts a, terms t
     WHERE a.state = 'attention'
        OR a.state IN ('sent', 'unsent', 'unknown', 'pending') AND a.recorded_at > t.at - t.open_for;
 -- From when to when nobody might charge whom; in the database's own time.
@@ -49,7 +49,7 @@ CREATE TEMP VIEW blocks AS
 -- Whom each charge is taken from: the customer, and the card of that attempt.
 CREATE TEMP VIEW charged AS
     SELECT a.reference, a.recorded_at, s.customer_id, a.payment_method_id
-    FROM attempts a JOIN subscriptions s ON s.id = a.subscription_id WHERE a.purpose = 'charge';
+    FROM attempts a JOIN subscriptions s ON s.id = a.object_id WHERE a.purpose = 'charge';
 """
 _INDEXES: Final = """
 CREATE INDEX ON gw (reference);

@@ -38,9 +38,9 @@ I1: Final = (
         "I1",
         "SELECT count(*) FROM attempts WHERE purpose = 'charge' AND state = 'settled'",
         """
-        SELECT format('payment %s/%s has %s settled attempts', subscription_id, number, count(*))
+        SELECT format('payment %s/%s has %s settled attempts', object_id, number, count(*))
         FROM attempts WHERE purpose = 'charge' AND state = 'settled'
-        GROUP BY subscription_id, number HAVING count(*) > 1
+        GROUP BY object_id, number HAVING count(*) > 1
         """,
     ),
     Check(
@@ -64,7 +64,7 @@ I2: Final = (
             SELECT subject, number, currency, sum(CASE kind WHEN 'charge' THEN minor ELSE -minor END) AS net
             FROM gw WHERE state = 'settled' GROUP BY 1, 2, 3
         ), ours AS (
-            SELECT a.subscription_id AS subject, a.number, l.currency,
+            SELECT a.object_id AS subject, a.number, l.currency,
                    sum(CASE WHEN l.debit_account = 'gateway_receivable' THEN l.amount_minor ELSE 0 END
                        - CASE WHEN l.credit_account = 'gateway_receivable' THEN l.amount_minor ELSE 0 END) AS net
             FROM ledger l JOIN attempts a ON a.key = l.attempt_key GROUP BY 1, 2, 3
@@ -73,7 +73,7 @@ I2: Final = (
                       COALESCE(theirs.net, 0), currency, COALESCE(ours.net, 0))
         FROM theirs FULL JOIN ours USING (subject, number, currency)
         WHERE COALESCE(theirs.net, 0) <> COALESCE(ours.net, 0)
-          AND NOT EXISTS (SELECT FROM in_flight f WHERE f.subscription_id = subject AND f.number = number)
+          AND NOT EXISTS (SELECT FROM in_flight f WHERE f.object_id = subject AND f.number = number)
         """,
     ),
     Check(
@@ -112,8 +112,8 @@ I2: Final = (
         WHERE r.kind = 'refund' AND r.state = 'settled'
         GROUP BY r.charge_id HAVING min(c.minor) IS NULL OR sum(r.minor) > min(c.minor)
         UNION ALL
-        SELECT format('payment %s/%s: %s returned of %s charged', subscription_id, number, returned, charged)
-        FROM (SELECT subscription_id, number,
+        SELECT format('payment %s/%s: %s returned of %s charged', object_id, number, returned, charged)
+        FROM (SELECT object_id, number,
                      COALESCE(sum(amount_minor) FILTER (WHERE purpose = 'charge'), 0) AS charged,
                      COALESCE(sum(amount_minor) FILTER (WHERE purpose = 'refund'), 0) AS returned
               FROM attempts WHERE state = 'settled' GROUP BY 1, 2) sums
@@ -143,7 +143,7 @@ I3: Final = (
         WHERE gw.state = 'settled'
           AND NOT EXISTS (SELECT FROM attempts a WHERE a.gateway_id = gw.id AND a.state = 'settled')
           AND NOT EXISTS (SELECT FROM attempts a WHERE a.returns = gw.id AND a.purpose = 'twin')
-          AND NOT EXISTS (SELECT FROM in_flight f WHERE f.subscription_id = gw.subject AND f.number = gw.number)
+          AND NOT EXISTS (SELECT FROM in_flight f WHERE f.object_id = gw.subject AND f.number = gw.number)
         UNION ALL
         SELECT format('attempt %s is %s while the gateway still works on %s', a.reference, a.state, gw.id)
         FROM gw JOIN attempts a ON a.reference = gw.reference
@@ -222,11 +222,11 @@ I4: Final = (
         "I4",
         "SELECT count(*) FROM payments WHERE state = 'collecting'",
         """
-        SELECT format('payment %s/%s is still collected for a subscription that is %s', p.subscription_id, p.number,
+        SELECT format('payment %s/%s is still collected for a subscription that is %s', p.object_id, p.number,
                       s.status)
-        FROM payments p JOIN subscriptions s ON s.id = p.subscription_id
+        FROM payments p JOIN subscriptions s ON s.id = p.object_id
         WHERE p.state = 'collecting' AND s.status IN ('canceled', 'completed')
-          AND NOT EXISTS (SELECT FROM attempts a WHERE a.subscription_id = p.subscription_id AND a.number = p.number
+          AND NOT EXISTS (SELECT FROM attempts a WHERE a.object_id = p.object_id AND a.number = p.number
                           AND a.state NOT IN ('declined', 'abandoned'))
         """,
     ),

@@ -67,9 +67,9 @@ I6: Final = (
                       COALESCE(j.decline, 'none'), COALESCE(t.n, 0), COALESCE(o.n, 0))
         FROM judged j
         LEFT JOIN told t ON (t.subject_id, t.number, t.attempt, t.outcome)
-                          = (j.subscription_id, j.number, j.attempt, j.outcome)
+                          = (j.object_id, j.number, j.attempt, j.outcome)
         LEFT JOIN announced o ON (o.subject_id, o.number, o.attempt, o.topic)
-                               = (j.subscription_id, j.number, j.attempt, j.topic)
+                               = (j.object_id, j.number, j.attempt, j.topic)
         WHERE COALESCE(t.n, 0) <> 1 OR j.topic IS NOT NULL AND COALESCE(o.n, 0) <> 1
            OR j.state = 'declined' AND COALESCE(j.decline, '') = '' OR j.resolved_at IS NULL
         UNION ALL
@@ -78,26 +78,26 @@ I6: Final = (
         FROM announced o
         WHERE NOT EXISTS (
             SELECT FROM judged j
-            WHERE (j.subscription_id, j.number, j.attempt, j.topic) = (o.subject_id, o.number, o.attempt, o.topic))
+            WHERE (j.object_id, j.number, j.attempt, j.topic) = (o.subject_id, o.number, o.attempt, o.topic))
         """,
     ),
     Check(
         "I6",
         "SELECT count(*) FROM attempts WHERE purpose <> 'charge' AND state = 'settled'",
         """
-        SELECT format('refund of payment %s/%s has no event or no notice', a.subscription_id, a.number)
+        SELECT format('refund of payment %s/%s has no event or no notice', a.object_id, a.number)
         FROM attempts a
         WHERE a.purpose = 'refund' AND a.state = 'settled' AND NOT (
-            EXISTS (SELECT FROM history h WHERE h.subject_id = a.subscription_id AND h.number = a.number
+            EXISTS (SELECT FROM history h WHERE h.subject_id = a.object_id AND h.number = a.number
                     AND h.kind = 'refund' AND h.data->>'outcome' = 'succeeded' AND h.actor <> '')
-            AND EXISTS (SELECT FROM outbox o WHERE o.subject_id = a.subscription_id AND o.topic = 'payment.refunded'
+            AND EXISTS (SELECT FROM outbox o WHERE o.subject_id = a.object_id AND o.topic = 'payment.refunded'
                         AND (o.payload->>'number')::integer = a.number))
         UNION ALL
-        SELECT format('twin %s of payment %s/%s was given back without an incident', a.returns, a.subscription_id,
+        SELECT format('twin %s of payment %s/%s was given back without an incident', a.returns, a.object_id,
                       a.number)
         FROM attempts a
         WHERE a.purpose = 'twin' AND a.state = 'settled'
-          AND NOT EXISTS (SELECT FROM incidents i WHERE i.kind = 'double_charge' AND i.subject_id = a.subscription_id)
+          AND NOT EXISTS (SELECT FROM incidents i WHERE i.kind = 'double_charge' AND i.subject_id = a.object_id)
         """,
     ),
     Check(
@@ -137,19 +137,19 @@ I6: Final = (
         "I6",
         "SELECT count(*) FROM payments WHERE state IN ('settled', 'refunded', 'skipped', 'failed')",
         """
-        SELECT format('payment %s/%s is %s, and nothing in the books says why', p.subscription_id, p.number, p.state)
+        SELECT format('payment %s/%s is %s, and nothing in the books says why', p.object_id, p.number, p.state)
         FROM payments p
         WHERE p.state IN ('settled', 'refunded') AND NOT EXISTS (
-                SELECT FROM attempts a WHERE a.subscription_id = p.subscription_id AND a.number = p.number
+                SELECT FROM attempts a WHERE a.object_id = p.object_id AND a.number = p.number
                 AND a.purpose = 'charge' AND a.state = 'settled')
            OR p.state = 'refunded' AND NOT EXISTS (
-                SELECT FROM attempts a WHERE a.subscription_id = p.subscription_id AND a.number = p.number
+                SELECT FROM attempts a WHERE a.object_id = p.object_id AND a.number = p.number
                 AND a.purpose = 'refund' AND a.state = 'settled')
            OR p.state = 'skipped' AND (p.skip_reason IS NULL OR NOT EXISTS (
-                SELECT FROM history h WHERE h.subject_id = p.subscription_id AND h.number = p.number
+                SELECT FROM history h WHERE h.subject_id = p.object_id AND h.number = p.number
                 AND h.kind = 'skip' AND h.actor <> ''))
            OR p.state = 'failed' AND NOT EXISTS (
-                SELECT FROM history h WHERE h.subject_id = p.subscription_id AND h.number = p.number
+                SELECT FROM history h WHERE h.subject_id = p.object_id AND h.number = p.number
                 AND h.kind = 'payment' AND h.data->>'outcome' <> 'succeeded')
         """,
     ),

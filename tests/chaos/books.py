@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import dict_row
 from temporalio.client import Client
 
-_PAIRS: Final = "SELECT count(DISTINCT (subscription_id, number)) AS n FROM attempts WHERE purpose = 'charge'"
+_PAIRS: Final = "SELECT count(DISTINCT (object_id, number)) AS n FROM attempts WHERE purpose = 'charge'"
 _OPEN: Final = "SELECT key FROM attempts WHERE state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')"
 _UNFINISHED: Final = """
 SELECT id, status, reason, next_kind, charges FROM subscriptions

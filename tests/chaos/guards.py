@@ -137,12 +137,12 @@ def horizon(guard_off: str | None) -> timedelta:
 _NOTICE: Final = re.compile(r", notice AS \(.*?\)(?=, subscription AS)", re.DOTALL)
 _NOTICE_ALONE: Final[LiteralString] = """
 INSERT INTO outbox (topic, subject_id, payload)
-SELECT 'payment.settled', subscription_id, jsonb_build_object('subscription_id', subscription_id, 'number', number,
+SELECT 'payment.settled', object_id, jsonb_build_object('subscription_id', object_id, 'number', number,
        'attempt', attempt, 'amount_minor', amount_minor, 'currency', currency)
 FROM attempts WHERE key = %(key)s
 UNION ALL
-SELECT 'subscription.status', a.subscription_id,
-       move || jsonb_build_object('subscription_id', a.subscription_id, 'number', a.number)
+SELECT 'subscription.status', a.object_id,
+       move || jsonb_build_object('subscription_id', a.object_id, 'number', a.number)
 FROM attempts a, jsonb_array_elements(%(moves)s::jsonb) AS move WHERE a.key = %(key)s
 """
 

@@ -27,7 +27,7 @@ from tests.chaos.scale import CLIENT_TIMEOUT
 from tests.chaos.servers import Servers
 
 _FIND: Final = """
-SELECT a.*, p.due_at FROM attempts a JOIN payments p USING (subscription_id, number)
+SELECT a.*, p.due_at FROM attempts a JOIN payments p USING (object_id, number)
 WHERE a.purpose = 'charge' AND a.state = 'unknown'
 ORDER BY random() LIMIT 1 FOR UPDATE OF a SKIP LOCKED
 """
@@ -84,7 +84,7 @@ class Strays:
 
 def _next_attempt(found: dict[str, Any]) -> ChargeInput:
     return ChargeInput(
-        subscription_id=found["subscription_id"],
+        object_id=found["object_id"],
         number=found["number"],
         attempt=found["attempt"] + 1,
         due_at=found["due_at"],

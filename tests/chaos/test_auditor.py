@@ -100,7 +100,7 @@ async def _lived(
     assert (await run(billing.charge, _charge(paid, 1))).outcome == "declined"
     assert (await run(billing.charge, _charge(paid, 2))).outcome == "settled"
     assert (await run(billing.charge, _charge(returned, 1))).outcome == "settled"
-    refund = RefundInput(subscription_id=returned.subscription_id, number=1, at=NOW, reason="asked for")
+    refund = RefundInput(object_id=returned.subscription_id, number=1, at=NOW, reason="asked for")
     assert (await run(billing.refund, refund)).outcome == "settled"
     assert (await run(billing.charge, _charge(resting, 1))).outcome == "settled"
     suspended = happening(
@@ -129,7 +129,7 @@ async def _lived(
 
 def _charge(order: OpenInput, attempt: int) -> ChargeInput:
     return ChargeInput(
-        subscription_id=order.subscription_id,
+        object_id=order.subscription_id,
         number=1,
         attempt=attempt,
         due_at=order.terms.calendar.due(0),
@@ -174,7 +174,7 @@ OF_PAID = "WHERE subscription_id = '{paid}' AND state = 'settled'"
 PAID_KEY = f"(SELECT key FROM attempts {OF_PAID})"
 RESENT = (
     """
-    INSERT INTO attempts (key, subscription_id, number, attempt, purpose, reference, state, payment_method_id,
+    INSERT INTO attempts (key, object_id, number, attempt, purpose, reference, state, payment_method_id,
                           amount_minor, currency, sent_at, recorded_at)
     SELECT 'second', subscription_id, 2, 1, 'charge', '{paid}/2/1', 'sent', payment_method_id, amount_minor,
            currency, sent_at, clock_timestamp() - interval '16 minutes' FROM attempts """
@@ -345,7 +345,7 @@ async def test_a_second_charge_counts_until_it_is_given_back_and_booked(postgres
             assert broken(world) == {"I1", "I2", "I3"}
             reference = f"{world.paid.subscription_id}/1/twin/{twin}"
             await world.execute(
-                "INSERT INTO attempts (key, subscription_id, number, attempt, purpose, reference, state, returns,"
+                "INSERT INTO attempts (key, object_id, number, attempt, purpose, reference, state, returns,"
                 " payment_method_id, amount_minor, currency, sent_at)"
                 f" SELECT 'twin', subscription_id, number, 1, 'twin', '{reference}', 'sent', '{twin}',"
                 " payment_method_id, amount_minor, currency, sent_at"

@@ -81,12 +81,12 @@ async def pour(db: Database, size: int, *, people: int, days: int, seed: int = 7
     )
     await _copy(
         db,
-        "payments (subscription_id, number, due_at, amount_minor, currency, state)",
+        "payments (object_id, number, due_at, amount_minor, currency, state)",
         [(m.id, 1, START, 100, "JPY", "collecting") for m in members],
     )
     await _copy(
         db,
-        "attempts (key, subscription_id, number, attempt, purpose, reference, state, payment_method_id,"
+        "attempts (key, object_id, number, attempt, purpose, reference, state, payment_method_id,"
         " amount_minor, currency, sent_at)",
         [
             (f"k_{m.id}", m.id, 1, 1, "charge", f"r_{m.id}", state, _card(m), 100, "JPY", START)

@@ -131,7 +131,7 @@ class House:
             self.db,
             key=charge_key(order.subscription_id, number, attempt),
             reference=charge_reference(order.subscription_id, number, attempt),
-            subscription_id=order.subscription_id,
+            object_id=order.subscription_id,
             number=number,
             attempt=attempt,
             due_at=order.terms.calendar.due(number - 1),
@@ -162,11 +162,11 @@ class House:
 
     async def everything(self, subscription_id: str) -> dict[str, list[dict[str, Any]]]:
         """All that is stored of a subscription: equal before and after means that nothing changed."""
-        of_attempts = "(SELECT key FROM attempts WHERE subscription_id = %s)"
+        of_attempts = "(SELECT key FROM attempts WHERE object_id = %s)"
         queries = {
             "subscription": "SELECT * FROM subscriptions WHERE id = %s",
             "payments": "SELECT * FROM payments WHERE subscription_id = %s ORDER BY number",
-            "attempts": "SELECT * FROM attempts WHERE subscription_id = %s ORDER BY key",
+            "attempts": "SELECT * FROM attempts WHERE object_id = %s ORDER BY key",
             "ledger": f"SELECT * FROM ledger WHERE attempt_key IN {of_attempts} ORDER BY id",
             "history": "SELECT * FROM history WHERE subject_id = %s ORDER BY seq",
             "outbox": "SELECT * FROM outbox WHERE subject_id = %s ORDER BY id",

@@ -6,11 +6,11 @@ import pytest
 from tests.db.house import NOW, House, unique
 
 _COPY_ATTEMPT = """
-INSERT INTO attempts (key, subscription_id, number, attempt, purpose, reference, state, payment_method_id,
+INSERT INTO attempts (key, object_id, number, attempt, purpose, reference, state, payment_method_id,
                       amount_minor, currency, sent_at, resolved_at, gateway_id)
-SELECT %(key)s, subscription_id, number, %(attempt)s, purpose, %(reference)s, %(state)s, payment_method_id,
+SELECT %(key)s, object_id, number, %(attempt)s, purpose, %(reference)s, %(state)s, payment_method_id,
        amount_minor, currency, sent_at, %(resolved_at)s, %(gateway_id)s
-FROM attempts WHERE subscription_id = %(subscription_id)s AND number = 1 LIMIT 1
+FROM attempts WHERE object_id = %(subscription_id)s AND number = 1 LIMIT 1
 """
 
 
@@ -54,7 +54,7 @@ async def test_references_attempts_and_gateway_ids_are_used_once(house: House):
     await violates(house, "uq_attempts_attempt", _COPY_ATTEMPT, copy | {"attempt": 1})
     other = await house.subscription()
     await house.begin(other)
-    claim = "UPDATE attempts SET state = 'settled', resolved_at = now(), gateway_id = %s WHERE subscription_id = %s"
+    claim = "UPDATE attempts SET state = 'settled', resolved_at = now(), gateway_id = %s WHERE object_id = %s"
     await violates(house, "uq_attempts_gateway_id", claim, (stored["gateway_id"], other.subscription_id))
 
 
@@ -84,7 +84,7 @@ async def test_impossible_rows_are_refused(house: House, constraint, change):
     order = await house.subscription()
     await house.settled(order)
     owner = {
-        "attempts": "subscription_id = %(subscription)s",
+        "attempts": "object_id = %(subscription)s",
         "payments": "subscription_id = %(subscription)s",
         "subscriptions": "id = %(subscription)s",
         "payment_methods": "id = %(card)s",

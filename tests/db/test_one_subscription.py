@@ -79,9 +79,7 @@ async def lived(db):
     await note_attempt(db, key=key(4, 1), state="unknown", hint="reset")
     refund = refund_key(sub, 1)
     back = second + timedelta(days=61)
-    await begin_refund(
-        db, key=refund, reference=refund_reference(sub, 1), subscription_id=sub, number=1, at=back
-    )
+    await begin_refund(db, key=refund, reference=refund_reference(sub, 1), object_id=sub, number=1, at=back)
     await settle_refund(db, key=refund, gateway_id=unique("re"), at=back, reason="canceled_meanwhile")
     return order
 

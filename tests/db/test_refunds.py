@@ -19,7 +19,7 @@ async def begin(house: House, order, number=1, **more):
         house.db,
         key=refund_key(order.subscription_id, number),
         reference=refund_reference(order.subscription_id, number),
-        subscription_id=order.subscription_id,
+        object_id=order.subscription_id,
         number=number,
         at=LATER,
         **more,
@@ -115,7 +115,7 @@ async def test_the_ledger_adds_up_per_currency(fresh_db):
     await begin(house, yen, 2)
     await settle(house, yen, 2)
     assert await settled_totals(fresh_db) == {"JPY": 2000, "USD": 250}
-    assert await settled_totals(fresh_db, subscription_id=dollars.subscription_id) == {"USD": 250}
+    assert await settled_totals(fresh_db, object_id=dollars.subscription_id) == {"USD": 250}
     balances = await account_balances(fresh_db)
     assert balances == {
         "gateway_receivable": {"JPY": 2000, "USD": 250},

@@ -16,7 +16,7 @@ CHARGE = Movement(
 REFUND = replace(CHARGE, gateway_id="rf_1", kind="refund", reference="sub_1/1/refund")
 PAID = Attempt(
     key="k1",
-    subscription_id="sub_1",
+    object_id="sub_1",
     number=1,
     purpose="charge",
     reference="sub_1/1/1",
