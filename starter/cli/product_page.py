@@ -1,0 +1,85 @@
+"""A product as people read it on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from domain.product import FixedPeriod
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from db.reads.catalogue import ProductDetail
+    from domain.product import CustomField, ProductTerms
+
+
+def product(console: Console, detail: ProductDetail) -> None:
+    """What it says, then its changes."""
+    terms = detail.terms
+    console.print(f"{detail.id}  {detail.name}", markup=False, style="bold")
+    facts = Table(show_header=False, box=None, pad_edge=False)
+    for label, value in _facts(terms):
+        facts.add_row(label, Text(value))
+    console.print(facts)
+    changes = Table("when", "who", "what changed", header_style="bold", box=None, pad_edge=False)
+    for change in detail.history:
+        when = change.at.isoformat(sep=" ", timespec="seconds")
+        changes.add_row(when, Text(change.actor), Text(_change(change.before, change.after)))
+    console.print()
+    console.print(changes)
+
+
+def period_in_words(period: str | FixedPeriod | None) -> str:
+    """`P30D from acquisition`, the two instants, or `without end`."""
+    if period is None:
+        return "without end"
+    if isinstance(period, FixedPeriod):
+        start, end = (
+            one.isoformat(sep=" ", timespec="minutes") for one in (period.starts_at, period.ends_at)
+        )
+        return f"{start} to {end}"
+    return f"{period} from acquisition"
+
+
+def _facts(terms: ProductTerms) -> list[tuple[str, str]]:
+    options = [f"{one.name} ({one.price})" if one.price else one.name for one in terms.options]
+    facts = [
+        ("type", terms.type.value),
+        ("sold", terms.sales_method.value),
+        ("price", str(terms.price or "-")),
+        ("options", ", ".join(options)),
+        ("use", period_in_words(terms.usage_period)),
+        ("points", "" if terms.point_rate is None else f"price × {terms.point_rate:f}"),
+        ("membership numbers", "yes" if terms.membership_numbers else ""),
+        ("identification", ", ".join(terms.identification_fields)),
+        *(("custom field", _field(field)) for field in terms.custom_fields),
+    ]
+    return [(label, value) for label, value in facts if value]
+
+
+def _field(field: CustomField) -> str:
+    parts = [f"{field.name}: {field.type.value}", *(["required"] if field.required else [])]
+    return ", ".join([*parts, *([" | ".join(field.choices)] if field.choices else [])])
+
+
+def _change(before: dict[str, Any] | None, after: dict[str, Any]) -> str:
+    if before is None:
+        return "entered"
+    told = [f"{name}: {_value(before.get(name))} → {_value(after.get(name))}" for name in after]
+    return "; ".join(told) or "nothing"
+
+
+def _value(value: Any) -> str:
+    """A price as money, several things as a list, nothing as a dash."""
+    from domain.money import Money  # noqa: PLC0415
+
+    if isinstance(value, dict) and value.keys() == {"minor", "currency"}:
+        return str(Money(**value))
+    if isinstance(value, list):
+        return ", ".join(one["name"] if isinstance(one, dict) else str(one) for one in value)
+    if isinstance(value, dict):
+        return " to ".join(map(str, value.values()))
+    return "-" if value is None else str(value)
