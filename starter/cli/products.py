@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -23,9 +23,6 @@ from starter.cli.options import (
 )
 from starter.cli.output import answer, print_json
 from starter.cli.session import with_teiki
-
-if TYPE_CHECKING:
-    from starter.teiki import Teiki
 
 app = typer.Typer(help="What is paid for.", no_args_is_help=True)
 
@@ -115,18 +112,19 @@ def put(
         **{name: value for name, value in given.items() if value is not None},
     }
 
-    async def enter(teiki: Teiki) -> str:
-        from domain.product import ProductTerms  # noqa: PLC0415 - pydantic is not needed for help
+    from domain.product import ProductTerms  # noqa: PLC0415 - pydantic is not needed for help
 
-        return await teiki.products.put_terms(
+    terms = ProductTerms.model_validate(said)
+    product_id = with_teiki(
+        lambda teiki: teiki.products.put_terms(
             name=name,
-            terms=ProductTerms.model_validate(said),
+            terms=terms,
             product_id=product,
             request_id=request_id,
             actor=actor_or_default(actor),
         )
-
-    entered(with_teiki(enter), as_json=as_json)
+    )
+    entered(product_id, as_json=as_json)
 
 
 @app.command("show")
