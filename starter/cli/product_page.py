@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from domain.product import FixedPeriod
+from domain.money import Money
+from domain.product import FixedPeriod, SalesMethod
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,10 +33,11 @@ def product(console: Console, detail: ProductDetail) -> None:
     console.print(changes)
 
 
-def period_in_words(period: str | FixedPeriod | None) -> str:
-    """`P30D from acquisition`, the two instants, or `without end`."""
+def use_in_words(terms: ProductTerms) -> str:
+    """`P30D from acquisition`, the two instants, `while paid` or `without end`."""
+    period = terms.usage_period
     if period is None:
-        return "without end"
+        return "while paid" if terms.sales_method is SalesMethod.RECURRING else "without end"
     if isinstance(period, FixedPeriod):
         start, end = (
             one.isoformat(sep=" ", timespec="minutes") for one in (period.starts_at, period.ends_at)
@@ -44,14 +46,22 @@ def period_in_words(period: str | FixedPeriod | None) -> str:
     return f"{period} from acquisition"
 
 
+def price_in_words(terms: ProductTerms) -> str:
+    """The price, or where only options name one, the lowest of theirs."""
+    if terms.price is not None:
+        return str(terms.price)
+    priced = [option.price for option in terms.options if option.price is not None]
+    return f"from {min(priced, key=lambda price: price.minor)}" if priced else "-"
+
+
 def _facts(terms: ProductTerms) -> list[tuple[str, str]]:
     options = [f"{one.name} ({one.price})" if one.price else one.name for one in terms.options]
     facts = [
         ("type", terms.type.value),
         ("sold", terms.sales_method.value),
-        ("price", str(terms.price or "-")),
+        ("price", price_in_words(terms)),
         ("options", ", ".join(options)),
-        ("use", period_in_words(terms.usage_period)),
+        ("use", use_in_words(terms)),
         ("points", "" if terms.point_rate is None else f"price × {terms.point_rate:f}"),
         ("membership numbers", "yes" if terms.membership_numbers else ""),
         ("identification", ", ".join(terms.identification_fields)),
@@ -74,8 +84,6 @@ def _change(before: dict[str, Any] | None, after: dict[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     """A price as money, several things as a list, nothing as a dash."""
-    from domain.money import Money  # noqa: PLC0415
-
     if isinstance(value, dict) and value.keys() == {"minor", "currency"}:
         return str(Money(**value))
     if isinstance(value, list):

@@ -150,7 +150,7 @@ def list_products(
     if as_json:
         print_json(page)
         return
-    from starter.cli.product_page import period_in_words  # noqa: PLC0415 - as above
+    from starter.cli.product_page import price_in_words, use_in_words  # noqa: PLC0415 - as above
 
     rows = [
         (
@@ -158,8 +158,8 @@ def list_products(
             item.terms.type.value,
             item.name,
             item.terms.sales_method.value,
-            str(item.price or ""),
-            period_in_words(item.terms.usage_period),
+            price_in_words(item.terms),
+            use_in_words(item.terms),
         )
         for item in page.items
     ]

@@ -19,6 +19,7 @@ from starter import (
     Teiki,
     TeikiError,
 )
+from starter.cli.product_page import price_in_words, use_in_words
 
 
 def test_terms_that_contradict_are_refused_before_anything_is_asked(teiki):
@@ -65,6 +66,7 @@ def test_a_file_of_terms_holds_fields(teiki, tmp_path):
     assert (ran.status, ran.document["field"]) == (1, "colour")
 
 
+OF_GOLD = (("Gold", 9000), ("Silver", 3000))
 EACH_TYPE = {
     "digital": ("--price", "3500", "--currency", "JPY", "--usage-period", "P30D", "--point-rate", "0.01"),
     "membership": (
@@ -159,6 +161,42 @@ async def test_a_file_of_terms_an_option_that_wins_over_it_and_the_change_in_his
         "id"
     ]
     assert (await teiki_in_lab("product", "show", copy, "--json")).document["terms"] == shown["terms"]
+
+
+@pytest.mark.parametrize(
+    ("said", "price", "use"),
+    [
+        ({}, "-", "without end"),
+        (
+            {"price": {"minor": 1050, "currency": "USD"}, "usage_period": "P1M"},
+            "10.50 USD",
+            "P1M from acquisition",
+        ),
+        ({"sales_method": "recurring"}, "-", "while paid"),
+        (
+            {
+                "options": [
+                    {"name": name, "price": {"minor": minor, "currency": "JPY"}} for name, minor in OF_GOLD
+                ]
+            },
+            "from 3,000 JPY",
+            "without end",
+        ),
+        (
+            {
+                "usage_period": {
+                    "starts_at": "2026-04-01T18:00:00+09:00",
+                    "ends_at": "2026-04-01T22:00:00+09:00",
+                }
+            },
+            "-",
+            "2026-04-01 09:00+00:00 to 2026-04-01 13:00+00:00",
+        ),
+    ],
+)
+def test_price_and_use_are_told_in_words(said, price, use):
+    terms = ProductTerms.model_validate(said)
+    assert (price_in_words(terms), use_in_words(terms)) == (price, use)
 
 
 async def test_what_is_not_there_and_what_is_no_type_is_refused(teiki_in_lab):
