@@ -68,7 +68,9 @@ class SalesMethod(StrEnum):
 
 
 class _Agreed(BaseModel):
-    """Orders keep these for decades: new fields always get a default, and no default ever changes."""
+    """Orders keep these for decades: new fields always get a default, no default ever changes, and no rule becomes
+    stricter, because what was once agreed must be readable for ever.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

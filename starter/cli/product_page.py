@@ -8,13 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.money import Money
-from domain.product import FixedPeriod, SalesMethod
+from domain.product import CustomField, FixedPeriod, Option, SalesMethod
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from db.reads.catalogue import ProductDetail
-    from domain.product import CustomField, ProductTerms
+    from domain.product import ProductTerms
 
 
 def product(console: Console, detail: ProductDetail) -> None:
@@ -55,12 +55,11 @@ def price_in_words(terms: ProductTerms) -> str:
 
 
 def _facts(terms: ProductTerms) -> list[tuple[str, str]]:
-    options = [f"{one.name} ({one.price})" if one.price else one.name for one in terms.options]
     facts = [
         ("type", terms.type.value),
         ("sold", terms.sales_method.value),
         ("price", price_in_words(terms)),
-        ("options", ", ".join(options)),
+        ("options", ", ".join(map(_option, terms.options))),
         ("use", use_in_words(terms)),
         ("points", "" if terms.point_rate is None else f"price × {terms.point_rate:f}"),
         ("membership numbers", "yes" if terms.membership_numbers else ""),
@@ -68,6 +67,10 @@ def _facts(terms: ProductTerms) -> list[tuple[str, str]]:
         *(("custom field", _field(field)) for field in terms.custom_fields),
     ]
     return [(label, value) for label, value in facts if value]
+
+
+def _option(option: Option) -> str:
+    return f"{option.name} ({option.price})" if option.price else option.name
 
 
 def _field(field: CustomField) -> str:
@@ -87,7 +90,10 @@ def _value(value: Any) -> str:
     if isinstance(value, dict) and value.keys() == {"minor", "currency"}:
         return str(Money(**value))
     if isinstance(value, list):
-        return ", ".join(one["name"] if isinstance(one, dict) else str(one) for one in value)
+        return "; ".join(map(_value, value)) or "-"
+    if isinstance(value, dict) and "name" in value:
+        is_option = value.keys() <= Option.model_fields.keys()
+        return _option(Option(**value)) if is_option else _field(CustomField(**value))
     if isinstance(value, dict):
         return " to ".join(map(str, value.values()))
     return "-" if value is None else str(value)

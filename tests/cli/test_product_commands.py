@@ -154,6 +154,13 @@ async def test_a_file_of_terms_an_option_that_wins_over_it_and_the_change_in_his
     ]
     page = await teiki_in_lab("product", "show", product)
     assert "price: 3,500 JPY → 4,000 JPY" in page.out
+    asked = ("--id", product, "--custom-field", "meal:choice:fish,rice", "--option", "Balcony=9000")
+    assert (await teiki_in_lab(*put, *asked, "--currency", "JPY")).status == 0
+    page = await teiki_in_lab("product", "show", product)
+    changed = " ".join(page.out.split())  # the table may break its lines
+    assert "custom_fields: meal: choice, fish | no → meal: choice, fish | rice" in changed
+    assert "options: - → Balcony (9,000 JPY)" in changed
+    assert "price: 4,000 JPY → 3,500 JPY" in changed
     # What `show` gives can be entered again as it is.
     file = tmp_path / "copy.json"
     file.write_text(json.dumps(shown["terms"]))
