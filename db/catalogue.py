@@ -11,20 +11,29 @@ from datetime import datetime
 from typing import Any, Final, Literal, LiteralString
 
 from db.engine import Database
+from db.product_rows import PLAIN, changes, product_row
 from db.requests import Cursor, claim
 from db.shapes import CustomerEntry, Entered, PaymentMethodEntry, ProductEntry, Refused, TokenFacts
 from domain.errors import ErrorCode, TeikiError
+from domain.product import with_price
 
 _PUT_CUSTOMER: Final[LiteralString] = """
 INSERT INTO customers (id, email, name, created_at, updated_at)
 VALUES (%(id)s, %(email)s, %(name)s, %(at)s, %(at)s)
 ON CONFLICT (id) DO UPDATE SET email = excluded.email, name = excluded.name, updated_at = excluded.updated_at
 """
-_PUT_PRODUCT: Final[LiteralString] = """
-INSERT INTO products (id, name, price_minor, currency, created_at, updated_at)
-VALUES (%(id)s, %(name)s, %(price_minor)s, %(currency)s, %(at)s, %(at)s)
-ON CONFLICT (id) DO UPDATE SET name = excluded.name, price_minor = excluded.price_minor,
-    currency = excluded.currency, updated_at = excluded.updated_at
+_NEW_PRODUCT: Final[LiteralString] = """
+INSERT INTO products (id, name, price_minor, currency, type, sales_method, terms, created_at, updated_at)
+VALUES (%(id)s, %(name)s, %(price_minor)s, %(currency)s, %(type)s, %(sales_method)s, %(terms)s::jsonb, %(at)s, %(at)s)
+ON CONFLICT (id) DO NOTHING RETURNING id
+"""
+_OLD_PRODUCT: Final[LiteralString] = """
+SELECT name, price_minor, currency, type, sales_method, terms FROM products WHERE id = %(id)s FOR NO KEY UPDATE
+"""
+_CHANGE_PRODUCT: Final[LiteralString] = """
+UPDATE products SET name = %(name)s, price_minor = %(price_minor)s, currency = %(currency)s, type = %(type)s,
+    sales_method = %(sales_method)s, terms = %(terms)s::jsonb, updated_at = %(at)s
+WHERE id = %(id)s
 """
 _ADD_METHOD: Final[LiteralString] = """
 INSERT INTO payment_methods (id, customer_id, token, kind, brand, last_four, expires_month, expires_year, created_at)
@@ -69,23 +78,37 @@ async def put_customer(db: Database, entry: CustomerEntry) -> Entered:
 
 
 async def put_product(db: Database, entry: ProductEntry) -> Entered:
-    """Enter a product or correct one; `activities.contracts.records.PutProduct` fits."""
-    price = entry.price
-    content = {
-        "name": entry.name,
-        "price_minor": price.minor if price else None,
-        "currency": price.currency if price else None,
-    }
+    """Enter a product or change it; `activities.contracts.records.PutProduct` fits. History tells what changed."""
+    try:
+        terms = with_price(entry.terms, entry.price)
+    except TeikiError as error:
+        return _refused(entry.id, Refused(error.code, error.message, **error.facts))
+    row = product_row(entry.name, terms)
+    # What every product says is left out: a request from before there were terms is still the same request.
+    said = {name: row[name] for name in ("type", "sales_method", "terms") if row[name] != PLAIN[name]}
+    content = {name: row[name] for name in ("name", "price_minor", "currency")} | said
     try:
         async with db.transaction() as cursor:
             earlier = await _claim(cursor, "product.put", entry, content)
             if earlier is not None:
                 return earlier
-            await cursor.execute(_PUT_PRODUCT, {"id": entry.id, "at": entry.at, **content})
-            await _note(cursor, entry.id, "put_product", entry.at, entry.actor)
+            before = await _write_product(cursor, entry, row)
+            await _note(cursor, entry.id, "put_product", entry.at, entry.actor, **changes(before, row))
             return Entered(id=entry.id)
     except Refused as refusal:
         return _refused(entry.id, refusal)
+
+
+async def _write_product(cursor: Cursor, entry: ProductEntry, row: dict[str, Any]) -> dict[str, Any] | None:
+    """The row as it was; None: it is new. Whoever enters the same id at once waits for the first to commit."""
+    written = {"id": entry.id, "at": entry.at, **row, "terms": json.dumps(row["terms"])}
+    await cursor.execute(_NEW_PRODUCT, written)
+    if await cursor.fetchone() is not None:
+        return None
+    await cursor.execute(_OLD_PRODUCT, written)
+    before = await cursor.fetchone()
+    await cursor.execute(_CHANGE_PRODUCT, written)
+    return before
 
 
 async def add_payment_method(db: Database, entry: PaymentMethodEntry, details: TokenFacts) -> Entered:
@@ -169,9 +192,9 @@ async def _claim(
 
 
 async def _note(
-    cursor: Cursor, subject_id: str, done: str, at: datetime, actor: str, comment: str = ""
+    cursor: Cursor, subject_id: str, done: str, at: datetime, actor: str, comment: str = "", **more: Any
 ) -> None:
-    data = json.dumps({"do": done, "arguments": {}})
+    data = json.dumps({"do": done, "arguments": {}, **more})
     parameters = {"subject_id": subject_id, "at": at, "actor": actor, "comment": comment, "data": data}
     await cursor.execute(_EVENT, parameters)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from domain.errors import ErrorCode
 from domain.money import Money
+from domain.product import ProductTerms
 from domain.projection import Row
 from domain.resume import Skipped
 from domain.subscription import Transition
@@ -108,6 +109,8 @@ class ProductEntry(Protocol):
     def name(self) -> str: ...
     @property
     def price(self) -> Money | None: ...
+    @property
+    def terms(self) -> ProductTerms: ...
     @property
     def at(self) -> datetime: ...
 

@@ -52,6 +52,7 @@ from db.columns import (
 )
 from db.order_tables import deposits, permissions
 from db.watch_tables import incidents, reconciliations
+from domain.product import ProductType, SalesMethod
 from domain.subscription import Status, StepKind
 
 __all__ = [
@@ -102,9 +103,15 @@ products: Final = Table(
     Column("currency", Text),
     instant("created_at"),
     instant("updated_at"),
+    Column("type", Text, nullable=False, server_default="digital"),
+    Column("sales_method", Text, nullable=False, server_default="one_time"),
+    Column("terms", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    one_of("type", [kind.value for kind in ProductType]),
+    one_of("sales_method", [method.value for method in SalesMethod]),
     currency(),
     CheckConstraint("price_minor >= 0 AND (price_minor IS NULL) = (currency IS NULL)", name="price_whole"),
     Index("ix_products_created", text("created_at DESC"), text("id DESC")),
+    Index("ix_products_type", "type", text("created_at DESC"), text("id DESC")),
 )
 
 payment_methods: Final = Table(

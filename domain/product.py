@@ -37,6 +37,7 @@ __all__ = [
     "points_of",
     "price_of",
     "usage_of",
+    "with_price",
 ]
 
 OPTIONS_MAX: Final = 100
@@ -67,7 +68,9 @@ class SalesMethod(StrEnum):
 
 
 class _Agreed(BaseModel):
-    """Orders keep these for decades: new fields always get a default, and no default ever changes."""
+    """Orders keep these for decades: new fields always get a default, no default ever changes, and no rule becomes
+    stricter, because what was once agreed must be readable for ever.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -250,6 +253,16 @@ def price_of(terms: ProductTerms, options: Iterable[str] = ()) -> Money:
     if price is None:
         raise TeikiError(ErrorCode.PRICE_MISSING, "The product names no price for this.", options=chosen)
     return price
+
+
+def with_price(terms: ProductTerms, price: Money | None) -> ProductTerms:
+    """The terms with a price that was given beside them; `invalid_product` when they name another one."""
+    if price is None or terms.price == price:
+        return terms
+    if terms.price is not None:
+        raise _contradiction("The price is given twice, and not the same.")
+    # Built anew and not copied: the options' currency is judged too.
+    return ProductTerms.model_validate(terms.model_dump(exclude_unset=True) | {"price": price})
 
 
 def check_custom_fields(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from domain.errors import ErrorCode, TeikiError
     from domain.money import Money
+    from domain.product import CustomField, FixedPeriod, Option, ProductTerms, ProductType, SalesMethod
     from domain.projection import SubscriptionView
     from domain.resume import Plan
     from domain.retry import RetryPolicy
@@ -21,11 +22,17 @@ if TYPE_CHECKING:
     from starter.teiki import Teiki
 
 __all__ = [
+    "CustomField",
     "ErrorCode",
+    "FixedPeriod",
     "Money",
+    "Option",
     "Plan",
+    "ProductTerms",
+    "ProductType",
     "ResumePolicy",
     "RetryPolicy",
+    "SalesMethod",
     "Status",
     "Subscription",
     "SubscriptionSpec",
@@ -35,11 +42,17 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CustomField": "domain.product",
     "ErrorCode": "domain.errors",
+    "FixedPeriod": "domain.product",
     "Money": "domain.money",
+    "Option": "domain.product",
     "Plan": "domain.resume",
+    "ProductTerms": "domain.product",
+    "ProductType": "domain.product",
     "ResumePolicy": "domain.terms",
     "RetryPolicy": "domain.retry",
+    "SalesMethod": "domain.product",
     "Status": "domain.subscription",
     "Subscription": "starter.subscriptions",
     "SubscriptionSpec": "domain.terms",

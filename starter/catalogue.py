@@ -7,6 +7,8 @@ gateway; of the card only brand, last four digits and expiry are ever kept.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from activities.contracts.records import AddPaymentMethod, CloseIncident, Entry, PutCustomer, PutProduct
@@ -15,6 +17,7 @@ from domain.errors import ErrorCode, TeikiError
 from domain.free_text import require_free_text
 from domain.identifiers import require_id
 from domain.money import Money
+from domain.product import CustomField, FixedPeriod, Option, ProductTerms, ProductType, SalesMethod
 from starter.engine import NotRunning
 from starter.subscriptions import DEFAULT_ACTOR
 from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
@@ -89,10 +92,70 @@ class Products(Entries):
         name: str,
         product_id: str | None = None,
         price: Money | None = None,
+        type: ProductType | str = ProductType.DIGITAL,  # noqa: A002 - the field's word
+        sales_method: SalesMethod | str = SalesMethod.ONE_TIME,
+        options: Sequence[Option] = (),
+        usage_period: str | FixedPeriod | None = None,
+        point_rate: Decimal | str | None = None,
+        membership_numbers: bool = False,
+        identification_fields: Sequence[str] = (),
+        custom_fields: Sequence[CustomField] = (),
         request_id: str | None = None,
         actor: str = DEFAULT_ACTOR,
     ) -> str:
-        """Enter or change a product; answers the id."""
+        """Enter a product, or say anew what it is from now on; answers the id.
+
+        What is left out has its default, also when the product exists. Orders keep the terms they were placed with.
+
+        Args:
+            name: what customers know it by.
+            product_id: of an entry to be replaced; None: a new one.
+            price: before any option; None where nothing is charged, or where each option names its own.
+            type: a `ProductType`, or its word.
+            sales_method: a `SalesMethod`, or its word.
+            options: variants, some with a price of their own.
+            usage_period: "P30D" from the acquisition, a `FixedPeriod`, or None: without end.
+            point_rate: 0 to 1, as text: "0.01".
+            membership_numbers: each customer gets the product's next number.
+            identification_fields: what is collected about the holder.
+            custom_fields: questions to the customer.
+            request_id: a repetition with the same one changes nothing more.
+            actor: who asks.
+
+        Raises:
+            TeikiError: `invalid_product`, `invalid_usage_period`, `invalid_point_rate`, `invalid_money`,
+                `currency_mismatch`, `invalid_input`, `card_number_refused`, `request_id_conflict`.
+        """
+        given = {
+            "type": type,
+            "sales_method": sales_method,
+            "price": price,
+            "options": tuple(options),
+            "usage_period": usage_period,
+            "point_rate": point_rate,
+            "membership_numbers": membership_numbers,
+            "identification_fields": tuple(identification_fields),
+            "custom_fields": tuple(custom_fields),
+        }
+        said = {name: value for name, value in given.items() if value is not None}
+        return await self.put_terms(
+            name=name,
+            terms=ProductTerms.model_validate(said),
+            product_id=product_id,
+            request_id=request_id,
+            actor=actor,
+        )
+
+    async def put_terms(
+        self,
+        *,
+        name: str,
+        terms: ProductTerms,
+        product_id: str | None = None,
+        request_id: str | None = None,
+        actor: str = DEFAULT_ACTOR,
+    ) -> str:
+        """The same with the terms in one piece, as `show` gives them."""
         require_free_text(name, what="name", characters_max=200)
         return await self._enter(
             PutProductEntry,
@@ -101,14 +164,37 @@ class Products(Entries):
                 request_id=request_id or self._teiki.new_id("req"),
                 actor=actor,
                 name=name,
-                price=price,
+                price=terms.price,  # a worker from before there were terms knows it here only
+                terms=terms,
                 at=self._teiki.now(),
             ),
         )
 
-    async def list(self, *, cursor: str | None = None, limit: int = 50) -> reads.ProductPage:
-        """One page, newest first."""
-        return await reads.list_products(await self._teiki.database(), cursor=cursor, limit=limit)
+    async def show(self, product_id: str) -> reads.ProductDetail:
+        """What it says, and how that came about; `product_not_found` when there is none."""
+        return await reads.show_product(await self._teiki.database(), product_id)
+
+    async def list(
+        self,
+        *,
+        type: ProductType | str | None = None,  # noqa: A002 - the field's word
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> reads.ProductPage:
+        """One page, newest first; `type`: only products of this one."""
+        return await reads.list_products(
+            await self._teiki.database(), type=_known_type(type), cursor=cursor, limit=limit
+        )
+
+
+def _known_type(given: str | None) -> ProductType | None:
+    try:
+        return None if given is None else ProductType(given)
+    except ValueError as error:
+        known = [known.value for known in ProductType]
+        raise TeikiError(
+            ErrorCode.INVALID_INPUT, "There is no such type of product.", type=str(given)[:40], types=known
+        ) from error
 
 
 class PaymentMethods(Entries):

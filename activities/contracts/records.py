@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from temporalio import activity
 
 from domain.money import Money
+from domain.product import ProductTerms
 from domain.projection import Row
 from domain.resume import Skipped
 from domain.subscription import Transition
@@ -112,11 +113,17 @@ class PutCustomer(_Frozen):
 
 
 class PutProduct(_Frozen):
+    """A product as it is from now on; orders keep the terms they were placed with.
+
+    `price` is from before products had terms: it stands there or in `terms`, and in both only if it is the same.
+    """
+
     id: str
     request_id: str
     actor: str
     name: str
     price: Money | None = None
+    terms: ProductTerms = ProductTerms()
     at: datetime
 
 

@@ -9,9 +9,12 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Row, Table, func, or_, select
 
 from db.engine import Database
+from db.product_rows import product_terms
 from db.reads.cursor import after, encode_cursor, page_size, prefix_pattern
-from db.tables import customers, payment_methods, products
+from db.tables import customers, history, payment_methods, products
+from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
+from domain.product import ProductTerms, ProductType
 
 LIMIT_DEFAULT: Final = 50
 
@@ -29,10 +32,29 @@ class CustomerItem(_Shown):
 
 
 class ProductItem(_Shown):
+    """`terms` says everything; the price stands beside them too."""
+
     id: str
     name: str
     price: Money | None
     created_at: datetime
+    terms: ProductTerms = ProductTerms()
+
+
+class ProductChange(_Shown):
+    """One entry of a product: only what it changed. The first one has no `before`."""
+
+    at: datetime
+    actor: str
+    before: dict[str, Any] | None
+    after: dict[str, Any]
+
+
+class ProductDetail(ProductItem):
+    """A product with its changes, oldest first."""
+
+    updated_at: datetime
+    history: list[ProductChange]
 
 
 class PaymentMethodItem(_Shown):
@@ -62,9 +84,40 @@ async def get_customer(db: Database, customer_id: str) -> CustomerItem | None:
     return customer_item(row) if row else None
 
 
-async def get_product(db: Database, product_id: str) -> ProductItem | None:
+async def find_product(db: Database, product_id: str) -> ProductItem | None:
+    """What an order copies when it is placed."""
     row = await _one(db, products, product_id)
     return product_item(row) if row else None
+
+
+async def show_product(db: Database, product_id: str) -> ProductDetail:
+    """The product and how it became what it is, from one snapshot.
+
+    Raises:
+        TeikiError: `product_not_found`.
+    """
+    h = history.c
+    events = select(h.at, h.actor, h.data).where(h.subject_id == product_id).order_by(h.seq)
+    async with db.reading() as connection:
+        row = (await connection.execute(select(products).where(products.c.id == product_id))).one_or_none()
+        if row is None:
+            raise TeikiError(
+                ErrorCode.PRODUCT_NOT_FOUND, "There is no such product.", product_id=product_id[:60]
+            )
+        told = (await connection.execute(events)).all()
+    return ProductDetail(
+        **dict(product_item(row)),
+        updated_at=row.updated_at,
+        history=[
+            ProductChange(
+                at=event.at,
+                actor=event.actor,
+                before=event.data.get("before"),
+                after=event.data.get("after", {}),  # entries from before there were terms tell no content
+            )
+            for event in told
+        ],
+    )
 
 
 async def get_payment_method(db: Database, payment_method_id: str) -> PaymentMethodItem | None:
@@ -92,10 +145,15 @@ async def list_customers(
 
 
 async def list_products(
-    db: Database, *, cursor: str | None = None, limit: int = LIMIT_DEFAULT
+    db: Database,
+    *,
+    type: ProductType | None = None,  # noqa: A002 - the field's word
+    cursor: str | None = None,
+    limit: int = LIMIT_DEFAULT,
 ) -> ProductPage:
-    """One page, newest first."""
-    rows, next_cursor = await _page(db, products, [], cursor, limit)
+    """One page, newest first; `type`: only products of this one."""
+    conditions = [] if type is None else [products.c.type == type.value]
+    rows, next_cursor = await _page(db, products, conditions, cursor, limit)
     return ProductPage(items=[product_item(row) for row in rows], next_cursor=next_cursor)
 
 
@@ -112,8 +170,8 @@ def customer_item(row: Row[Any]) -> CustomerItem:
 
 
 def product_item(row: Row[Any]) -> ProductItem:
-    price = None if row.currency is None else Money(minor=row.price_minor, currency=row.currency)
-    return ProductItem(id=row.id, name=row.name, price=price, created_at=row.created_at)
+    terms = product_terms(dict(row._mapping))
+    return ProductItem(id=row.id, name=row.name, price=terms.price, created_at=row.created_at, terms=terms)
 
 
 def payment_method_item(row: Row[Any]) -> PaymentMethodItem:

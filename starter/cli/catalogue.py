@@ -1,4 +1,4 @@
-"""`teiki customer`, `teiki product`, `teiki payment-method`: what a subscription refers to."""
+"""`teiki customer`, `teiki payment-method`: who pays, and with what."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ import typer
 from domain.errors import ErrorCode, TeikiError
 from starter.cli.options import (
     Actor,
-    Amount,
-    AmountMinor,
-    Currency,
     Cursor,
     Json,
     Limit,
     RequestId,
     actor_or_default,
-    money,
 )
 from starter.cli.output import answer, answers, errors, print_json
 from starter.cli.session import with_teiki
@@ -30,7 +26,6 @@ if TYPE_CHECKING:
     from starter.teiki import Teiki
 
 customers = typer.Typer(help="Who pays.", no_args_is_help=True)
-products = typer.Typer(help="What is paid for.", no_args_is_help=True)
 payment_methods = typer.Typer(help="Cards, as tokens of the payment company.", no_args_is_help=True)
 
 
@@ -46,7 +41,7 @@ def put_customer(
     as_json: Json = False,
 ) -> None:
     """Enter or change a customer."""
-    entered = with_teiki(
+    customer_id = with_teiki(
         lambda teiki: teiki.customers.put(
             customer_id=customer,
             email=email,
@@ -55,7 +50,7 @@ def put_customer(
             actor=actor_or_default(actor),
         )
     )
-    _entered(entered, as_json=as_json)
+    entered(customer_id, as_json=as_json)
 
 
 @customers.command("list")
@@ -70,7 +65,7 @@ def list_customers(
     if as_json:
         print_json(page)
         return
-    _table(("id", "e-mail", "name", "blocked"), [_customer_cells(item) for item in page.items])
+    table(("id", "e-mail", "name", "blocked"), [_customer_cells(item) for item in page.items])
     more(page.next_cursor)
 
 
@@ -114,44 +109,6 @@ def show_customer(
     answer(known, as_json=as_json, page=page)
 
 
-@products.command("put")
-def put_product(
-    name: Annotated[str, typer.Option(help="What customers know it by.")],
-    product: Annotated[
-        str | None, typer.Option("--id", metavar="ID", help="prd_…; left out: a new one.")
-    ] = None,
-    price: Amount = None,
-    price_minor: AmountMinor = None,
-    currency: Currency = None,
-    request_id: RequestId = None,
-    actor: Actor = None,
-    as_json: Json = False,
-) -> None:
-    """Enter or change a product."""
-    priced = money(price, price_minor, currency, option="--price")
-    entered = with_teiki(
-        lambda teiki: teiki.products.put(
-            product_id=product,
-            name=name,
-            price=priced,
-            request_id=request_id,
-            actor=actor_or_default(actor),
-        )
-    )
-    _entered(entered, as_json=as_json)
-
-
-@products.command("list")
-def list_products(limit: Limit = 50, cursor: Cursor = None, as_json: Json = False) -> None:
-    """Products, newest first."""
-    page = with_teiki(lambda teiki: teiki.products.list(cursor=cursor, limit=limit))
-    if as_json:
-        print_json(page)
-        return
-    _table(("id", "name", "price"), [(item.id, item.name, str(item.price or "")) for item in page.items])
-    more(page.next_cursor)
-
-
 @payment_methods.command("add")
 def add_payment_method(
     customer: Annotated[str, typer.Option(metavar="ID", help="Whose, cus_…")],
@@ -163,12 +120,12 @@ def add_payment_method(
     as_json: Json = False,
 ) -> None:
     """Enter a gateway token for a customer."""
-    entered = with_teiki(
+    card = with_teiki(
         lambda teiki: teiki.payment_methods.add(
             customer_id=customer, token=token, request_id=request_id, actor=actor_or_default(actor)
         )
     )
-    _entered(entered, as_json=as_json)
+    entered(card, as_json=as_json)
 
 
 @payment_methods.command("list")
@@ -185,7 +142,7 @@ def list_payment_methods(
     for item in items:
         expires = f"{item.expires_year}-{item.expires_month:02}" if item.expires_month else ""
         cells.append((item.id, item.kind, item.brand, item.last_four, expires))
-    _table(("id", "kind", "brand", "last four", "expires"), cells)
+    table(("id", "kind", "brand", "last four", "expires"), cells)
 
 
 def more(next_cursor: str | None) -> None:
@@ -198,15 +155,17 @@ def _customer_cells(item: Any) -> tuple[str, ...]:
     return item.id, item.email, item.name, item.blocked_at.isoformat() if item.blocked_at else ""
 
 
-def _entered(entry_id: str, *, as_json: bool) -> None:
+def entered(entry_id: str, *, as_json: bool) -> None:
+    """The answer of every entry: its id."""
     answer({"id": entry_id}, as_json=as_json, page=lambda console: console.print(entry_id, markup=False))
 
 
-def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Rows for people; or that there are none."""
     from rich.table import Table  # noqa: PLC0415 - Rich is loaded when something is printed
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(*columns, header_style="bold", box=None, pad_edge=False)
+    shown = Table(*columns, header_style="bold", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    answers().print(table if rows else "Nothing found.")
+        shown.add_row(*(Text(cell) for cell in row))
+    answers().print(shown if rows else "Nothing found.")

@@ -5,17 +5,15 @@ YAML or JSON. YAML is read by the rules of its current version, so that `10:00` 
 
 from __future__ import annotations
 
-import json
-import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from domain.errors import ErrorCode, TeikiError
 from domain.terms import SubscriptionSpec, require_instant
+from starter.documents import UnreadableDocument, read_document
 
 Operation = Literal["suspend", "resume", "cancel", "recover", "change_card", "change_amount"]
 
@@ -109,12 +107,9 @@ def read_scenario(path: Path) -> Scenario:
         TeikiError: `scenario_invalid`, with the place of the first mistake.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        document = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Yaml12)  # noqa: S506
-    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
-        raise TeikiError(
-            ErrorCode.SCENARIO_INVALID, f"The file cannot be read: {error}", file=path.name
-        ) from error
+        document = read_document(path)
+    except UnreadableDocument as error:
+        raise TeikiError(ErrorCode.SCENARIO_INVALID, str(error), file=path.name) from error
     return parse_scenario(document)
 
 
@@ -128,24 +123,3 @@ def parse_scenario(document: Any) -> Scenario:
         place = ".".join(str(part) for part in first["loc"])
         raise TeikiError(ErrorCode.SCENARIO_INVALID, f"{place}: {first['msg']}", place=place) from error
     return scenario
-
-
-class _Yaml12(yaml.SafeLoader):
-    """Safe, and with the core schema of YAML 1.2: dates, times and `yes`/`no` stay texts."""
-
-
-_Yaml12.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+0123456789.")),
-):
-    _Yaml12.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
-
-
-def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    return int(loader.construct_scalar(node))
-
-
-_Yaml12.add_constructor("tag:yaml.org,2002:int", _whole)

@@ -138,6 +138,25 @@ async def test_a_customer_and_a_product_are_entered_once(desk):
     await entered_twice(desk, desk.records.put_product, product)
 
 
+async def test_a_change_of_a_product_is_written_once_with_before_and_after(desk):
+    by = {"id": unique("prd"), "actor": "operator:desk", "name": "Gate", "at": NOW}
+    ticket = {"type": "ticket", "price": {"minor": 3500, "currency": "JPY"}, "usage_period": "P1D"}
+    first = PutProduct.model_validate({**by, "request_id": unique("req"), "terms": ticket})
+    await entered_twice(desk, desk.records.put_product, first)
+    dearer = ticket | {"price": {"minor": 4000, "currency": "JPY"}}
+    change = PutProduct.model_validate({**by, "request_id": unique("req"), "terms": dearer})
+    outcomes = [(await desk.run(desk.records.put_product, change)).outcome for _ in range(2)]
+    assert outcomes == ["recorded", "duplicate"]
+    data = [
+        row["data"]
+        for row in await desk.house.rows(
+            "SELECT data FROM history WHERE subject_id = %s ORDER BY seq", first.id
+        )
+    ]
+    assert len(data) == 2
+    assert (data[1]["before"], data[1]["after"]) == ({"price": ticket["price"]}, {"price": dearer["price"]})
+
+
 async def test_a_payment_method_keeps_what_the_gateway_shows_of_its_token_and_nothing_more(desk):
     tenant = await desk.house.tenant()
     order = AddPaymentMethod(

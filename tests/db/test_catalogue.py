@@ -5,9 +5,9 @@ import pytest
 from activities.contracts.records import AddPaymentMethod, PutCustomer, PutProduct
 from db.catalogue import add_payment_method, put_customer, put_product, set_blocked
 from db.reads.catalogue import (
+    find_product,
     get_customer,
     get_payment_method,
-    get_product,
     list_customers,
     list_payment_methods,
     list_products,
@@ -53,7 +53,7 @@ async def test_a_product_keeps_its_price(house: House):
     )
     assert (await put_product(house.db, product)).outcome == "recorded"
     assert (await put_product(house.db, product)).outcome == "duplicate"
-    found = await get_product(house.db, product.id)
+    found = await find_product(house.db, product.id)
     assert found is not None
     assert found.price == Money(minor=3500, currency="JPY")
 

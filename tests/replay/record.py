@@ -38,6 +38,7 @@ from activities.contracts.records import (
 )
 from domain.declines import DeclineCode
 from domain.money import Money
+from domain.product import ProductTerms
 from domain.terms import ResumePolicy
 from runtime.embedded.temporal_servers import TimeSkippingServer
 from runtime.lifecycle import run_cli
@@ -227,6 +228,26 @@ async def a_product(stage: Stage) -> None:
     await _enter(stage, PutProductEntry, order)
 
 
+async def a_product_with_terms(stage: Stage) -> None:
+    terms = ProductTerms.model_validate(
+        {
+            "type": "ticket",
+            "price": {"minor": 3500, "currency": "JPY"},
+            "options": [{"name": "Balcony", "price": {"minor": 9000, "currency": "JPY"}}],
+            "usage_period": {
+                "starts_at": "2026-04-01T18:00:00+09:00",
+                "ends_at": "2026-04-01T22:00:00+09:00",
+            },
+            "point_rate": "0.01",
+            "custom_fields": [{"name": "meal", "type": "choice", "choices": ["fish", "rice"]}],
+        }
+    )
+    order = PutProduct(
+        id="prd_2", request_id="q-5", actor="operator:recorder", name="Two", terms=terms, at=START
+    )
+    await _enter(stage, PutProductEntry, order)
+
+
 async def a_payment_method(stage: Stage) -> None:
     order = AddPaymentMethod(
         id="pm_1", request_id="q-3", actor="operator:recorder", customer_id="cus_1", token="tok_ok", at=START
@@ -274,6 +295,7 @@ STORIES: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
         refused_at_opening,
         a_customer,
         a_product,
+        a_product_with_terms,
         a_payment_method,
         an_incident_closed,
         a_reconciliation,
