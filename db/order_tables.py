@@ -31,8 +31,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from db.columns import currency, id_, instant, metadata, one_of, words
 from domain.deposit import DepositStatus
-from domain.order import StepKind
 from domain.order_state import OrderStatus, PaymentStatus
+from domain.order_steps import StepKind
 from domain.order_terms import Pay, Store
 from domain.permission import Acquisition, PermissionStatus
 from domain.product import ProductType

@@ -23,7 +23,6 @@ from sqlalchemy import (
     Index,
     Integer,
     PrimaryKeyConstraint,
-    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
@@ -32,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from db.catalogue_tables import customers, payment_methods, products
 from db.columns import (
     ACCOUNTS,
     ATTEMPT_STATES,
@@ -52,7 +52,6 @@ from db.columns import (
 )
 from db.order_tables import deposits, permissions
 from db.watch_tables import incidents, reconciliations
-from domain.product import ProductType, SalesMethod
 from domain.subscription import Status, StepKind
 
 __all__ = [
@@ -74,67 +73,6 @@ __all__ = [
     "requests",
     "subscriptions",
 ]
-
-customers: Final = Table(
-    "customers",
-    metadata,
-    id_("id", primary_key=True),
-    words("email"),
-    words("name"),
-    instant("blocked_at", nullable=True),
-    instant("created_at"),
-    instant("updated_at"),
-    Index("ix_customers_created", text("created_at DESC"), text("id DESC")),
-)
-for _column in (customers.c.email, customers.c.name):
-    # For "starts with", whatever the case and the database's collation.
-    Index(
-        f"ix_customers_{_column.name}",
-        func.lower(_column).label("lowered"),
-        postgresql_ops={"lowered": "text_pattern_ops"},
-    )
-
-products: Final = Table(
-    "products",
-    metadata,
-    id_("id", primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("price_minor", BigInteger),
-    Column("currency", Text),
-    instant("created_at"),
-    instant("updated_at"),
-    Column("type", Text, nullable=False, server_default="digital"),
-    Column("sales_method", Text, nullable=False, server_default="one_time"),
-    Column("terms", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
-    one_of("type", [kind.value for kind in ProductType]),
-    one_of("sales_method", [method.value for method in SalesMethod]),
-    currency(),
-    CheckConstraint("price_minor >= 0 AND (price_minor IS NULL) = (currency IS NULL)", name="price_whole"),
-    Index("ix_products_created", text("created_at DESC"), text("id DESC")),
-    Index("ix_products_type", "type", text("created_at DESC"), text("id DESC")),
-)
-
-payment_methods: Final = Table(
-    "payment_methods",
-    metadata,
-    id_("id", primary_key=True),
-    id_("customer_id", ForeignKey("customers.id"), nullable=False),
-    Column("token", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    words("brand"),
-    words("last_four"),
-    Column("expires_month", SmallInteger),
-    Column("expires_year", SmallInteger),
-    instant("blocked_at", nullable=True),
-    instant("created_at"),
-    one_of("kind", ("card", "konbini", "bank_transfer")),
-    CheckConstraint("last_four ~ '^([0-9]{4})?$'", name="last_four_only"),
-    CheckConstraint("expires_month BETWEEN 1 AND 12", name="expires_month_valid"),
-    # What subscriptions point at: a card together with its owner.
-    UniqueConstraint("id", "customer_id", name="uq_payment_methods_owner"),
-    Index("ix_payment_methods_customer", "customer_id", "id"),
-    Index("ix_payment_methods_last_four", "last_four", "brand"),
-)
 
 subscriptions: Final = Table(
     "subscriptions",

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from domain.order import next_shown
 from domain.order_state import OrderStatus, PaymentStatus, State
+from domain.order_steps import next_shown
 from domain.permission import Permission
 
 
