@@ -26,10 +26,10 @@ WITH event AS (
     FROM jsonb_array_elements(%(events)s::jsonb) WITH ORDINALITY AS t (e, n) ORDER BY n
 )
 INSERT INTO outbox (topic, subject_id, payload)
-SELECT 'subscription.' || (e->>'kind'), %(subject_id)s,
-       (e->'data') || jsonb_build_object('subscription_id', %(subject_id)s::text)
+SELECT COALESCE(e->'data'->>'object', %(noun)s) || '.' || (e->>'kind'), %(subject_id)s,
+       (e->'data') || object_named(%(subject_id)s)
 FROM jsonb_array_elements(%(events)s::jsonb) WITH ORDINALITY AS t (e, n)
-WHERE e->>'kind' IN ('operation', 'status') ORDER BY n
+WHERE e->>'kind' IN ('operation', 'status', 'points', 'identification', 'custom_fields') ORDER BY n
 """
 
 
@@ -42,7 +42,9 @@ async def write_events(
     *,
     number: int | None = None,
     event_key: str | None = None,
+    noun: str = "subscription",
 ) -> None:
+    """Tell history, and the outbox of what services must know; `noun` names the object where an event does not."""
     if events:
         await cursor.execute(
             _EVENTS,
@@ -52,6 +54,7 @@ async def write_events(
                 "actor": actor,
                 "number": number,
                 "event_key": event_key,
+                "noun": noun,
                 "events": json.dumps(events),
             },
         )
@@ -87,7 +90,7 @@ async def require_card(cursor: Cursor, payment_method_id: str, customer_id: str)
     if method["kind"] != "card":
         raise Refused(
             ErrorCode.PAYMENT_METHOD_NOT_CARD,
-            "A subscription is paid by card.",
+            "It is paid by card, and this is none.",
             kind=method["kind"],
             **facts,
         )

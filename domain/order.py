@@ -22,10 +22,11 @@ from domain.order_state import (
     OrderRefund,
     OrderStatus,
     PaymentStatus,
+    Slip,
     State,
     SubscriptionFact,
 )
-from domain.order_terms import Pay
+from domain.order_terms import OrderSpec, OrderTerms, Pay
 from domain.permission import Acquisition, Permission, PermissionStatus
 from domain.product import usage_of
 from domain.subscription import FINAL as ENDED_SUBSCRIPTION
@@ -33,6 +34,33 @@ from domain.subscription import Status as SubscriptionStatus
 from domain.unresolved import InFlight
 
 # ---------------------------------------------------------------------- payments
+
+
+def placed(
+    order_id: str,
+    spec: OrderSpec,
+    terms: OrderTerms,
+    *,
+    number: str,
+    permission_id: str,
+    custom_fields: dict[str, Any],
+) -> State:
+    """An order as it begins. A Konbini order has its first slip to be asked for."""
+    name = order_id.removeprefix("ord_")
+    slip = Slip(deposit_id=f"kon_{name}1", number=1) if terms.pay is Pay.KONBINI else None
+    return State(
+        id=order_id,
+        number=number,
+        customer_id=spec.customer_id,
+        product_id=spec.product_id,
+        terms=terms,
+        payment_status=PaymentStatus.NO_PAYMENT if terms.pay is Pay.NONE else PaymentStatus.PAYMENT_PENDING,
+        permission_id=permission_id,
+        slip=slip,
+        slips=1 if slip else 0,
+        subscription_id=f"sub_{name}" if terms.pay is Pay.RECURRING else None,
+        custom_fields=custom_fields,
+    )
 
 
 def paid(state: State, number: int, amount_minor: int, now: datetime) -> list[Event]:

@@ -231,7 +231,7 @@ def cancel_subscription(state: State, actor: str) -> list[Event]:
 # ---------------------------------------------------------------------- slips and answers
 
 
-def issue_slip(state: State, now: datetime, deposit_id: str) -> list[Event]:
+def issue_slip(state: State) -> list[Event]:
     """Another slip for the same order: the one before is voided first, and what is paid on it is late money.
 
     Raises:
@@ -249,7 +249,8 @@ def issue_slip(state: State, now: datetime, deposit_id: str) -> list[Event]:
     if earlier is not None and not earlier.is_ended:
         state.earlier_slip = earlier.model_copy(update={"cancel": "another_slip"})
     state.slips += 1
-    state.slip = Slip(deposit_id=deposit_id, number=state.slips)
+    name = state.id.removeprefix("ord_")
+    state.slip = Slip(deposit_id=f"kon_{name}{state.slips}", number=state.slips)
     return []
 
 

@@ -1,0 +1,163 @@
+"""What the writes of orders take and give back; the activities' contracts fit the protocols as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+from domain.deposit import DepositMove, DepositStatus
+from domain.money import Money
+from domain.order_state import Event
+from domain.order_terms import KonbiniSpec, OrderSpec, OrderTerms
+from domain.permission import Permission
+
+
+class OrderOpening(Protocol):
+    """An order to be entered; `at` in its own time."""
+
+    @property
+    def order_id(self) -> str: ...
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def comment(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def spec(self) -> OrderSpec: ...
+
+
+class OrderHappening(Protocol):
+    """Something happened to an order (`activities.contracts.orders.RecordOrderInput` says what each means)."""
+
+    @property
+    def order_id(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def request_id(self) -> str | None: ...
+    @property
+    def operation(self) -> str | None: ...
+    @property
+    def comment(self) -> str: ...
+    @property
+    def arguments(self) -> Mapping[str, Any]: ...
+    @property
+    def row(self) -> Mapping[str, Any]: ...
+    @property
+    def events(self) -> Sequence[Event]: ...
+    @property
+    def permission(self) -> Permission | None: ...
+    @property
+    def numbered(self) -> bool: ...
+    @property
+    def identification(self) -> Mapping[str, str]: ...
+    @property
+    def custom_fields(self) -> Mapping[str, Any] | None: ...
+    @property
+    def payment(self) -> int | None: ...
+    @property
+    def event_key(self) -> str: ...
+
+
+class Numbers(Protocol):
+    """What is typed or shown at the till."""
+
+    @property
+    def payment_number(self) -> str: ...
+    @property
+    def confirmation_number(self) -> str: ...
+
+
+class DepositHappening(Protocol):
+    """A slip as it stands now."""
+
+    @property
+    def deposit_id(self) -> str: ...
+    @property
+    def order_id(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def konbini(self) -> KonbiniSpec: ...
+    @property
+    def amount(self) -> Money: ...
+    @property
+    def deadline_at(self) -> datetime: ...
+    @property
+    def final_at(self) -> datetime: ...
+    @property
+    def status(self) -> DepositStatus: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def gateway_id(self) -> str | None: ...
+    @property
+    def slip(self) -> Numbers | None: ...
+    @property
+    def moves(self) -> Sequence[DepositMove]: ...
+    @property
+    def paid_at(self) -> datetime | None: ...
+    @property
+    def event_key(self) -> str: ...
+
+
+class NoteEntry(Protocol):
+    @property
+    def order_id(self) -> str: ...
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def at(self) -> datetime: ...
+
+
+class Identification(Protocol):
+    @property
+    def permission_id(self) -> str: ...
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def comment(self) -> str: ...
+    @property
+    def identification(self) -> Mapping[str, str]: ...
+    @property
+    def at(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KonbiniOffer:
+    """What the payment company does for Konbini. Limits in yen."""
+
+    is_offered: bool
+    is_refundable: bool
+    amount_min: int
+    amount_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderOpened:
+    """`opened` with what the order keeps; `duplicate` of an earlier request; or `refused` with a code."""
+
+    outcome: Literal["opened", "duplicate", "refused"]
+    order_id: str
+    number: str = ""
+    terms: OrderTerms | None = None
+    custom_fields: dict[str, Any] = field(default_factory=dict)
+    identification: dict[str, str] = field(default_factory=dict)
+    code: str | None = None
+    message: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
