@@ -29,6 +29,7 @@ async def remote(sandbox: RunningSandbox) -> AsyncIterator[SandboxRemote]:
         await control.faults()
         await control.webhooks(None)
         await control.idempotency("strict", key_ttl_seconds=86_400)
+        await control.remittances()
 
 
 @pytest.fixture
