@@ -74,8 +74,10 @@ class Company:
 
     answer: object = field(default_factory=lambda: Settled(gateway_id="ch_1", amount=YEN_1000))
     calls: int = 0
+    told: dict = field(default_factory=dict)
 
-    async def charge(self, **_):
+    async def charge(self, **told):
+        self.told = told
         self.calls += 1
         await asyncio.sleep(0)
         return self.answer
@@ -185,6 +187,7 @@ async def test_the_tills_operations_are_refused_like_the_others(worker, company)
     )
     for write in writes:
         assert await write() == FINE
+    assert company.told == {**naming, "amount": YEN_1000, "bank_account": "tok_bank"}
     assert await gateway.konbini_slip("kb_1") is None
     company.answer = DOWN
     for _ in range(10):

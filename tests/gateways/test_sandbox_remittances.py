@@ -216,16 +216,17 @@ async def test_a_fee_taken_before_a_power_cut_is_taken_once_and_the_terms_surviv
     assert await second.stop() == 0
 
 
-async def test_the_audit_notices_a_fee_that_no_refund_explains():
+@pytest.mark.parametrize("paid_by", ["merchant_receivable", "konbini_float"])
+def test_the_audit_notices_a_fee_that_no_refund_explains(paid_by):
     with closing(open_database(":memory:")) as db:
+        book = Book(db)
         with transaction(db):
-            book = Book(db)
-            made = book.deposit(amount=YEN_1000, reference="r", attempt_key="k")
-            book.paid(made["id"])
+            book.paid(book.deposit(amount=YEN_1000, reference="r", attempt_key="k")["id"])
         assert audit(db)["balanced"]
         with transaction(db):
             db.execute(
                 "INSERT INTO ledger (movement, account, minor, currency) VALUES"
-                " (1, 'merchant_receivable', -250, 'JPY'), (1, 'fees', 250, 'JPY')"
+                " (1, ?, -250, 'JPY'), (1, 'fees', 250, 'JPY')",
+                (paid_by,),
             )
         assert audit(db)["balanced"] is False
