@@ -68,7 +68,8 @@ WITH numbered AS (
     RETURNING last_number
 )
 INSERT INTO permissions AS p (id, order_id, customer_id, product_id, status, reason, acquisition, acquired_at,
-    starts_at, ends_at, used_at, used_by, membership_number, identification, identified_by_customer, created_at, updated_at)
+    starts_at, ends_at, used_at, used_by, membership_number, identification, identified_by_customer, created_at,
+    updated_at)
 VALUES (%(id)s, %(order_id)s, %(customer_id)s, %(product_id)s, %(status)s, %(reason)s, %(acquisition)s,
     %(acquired_at)s, %(starts_at)s, %(ends_at)s, %(used_at)s, %(used_by)s, (SELECT last_number FROM numbered),
     %(identification)s::jsonb, %(identification)s::jsonb <> '{}'::jsonb, %(at)s, %(at)s)

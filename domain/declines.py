@@ -34,6 +34,10 @@ class DeclineCode(StrEnum):
     SEIZED_CARD = "seized_card"
     INVALID_CARD = "invalid_card"
     FRAUD_SUSPECTED = "fraud_suspected"
+    SLIP_REFUSED = "slip_refused"
+    REMITTANCE_FAILED = "remittance_failed"
+    PARTIAL_REFUND_NOT_SUPPORTED = "partial_refund_not_supported"
+    REFUND_NOT_SUPPORTED = "refund_not_supported"
     CUSTOMER_BLOCKED = "customer_blocked"
     PAYMENT_METHOD_BLOCKED = "payment_method_blocked"
 

@@ -44,6 +44,7 @@ class ErrorCode(StrEnum):
     CUSTOMER_NOT_FOUND = "customer_not_found"
     PRODUCT_NOT_FOUND = "product_not_found"
     PAYMENT_NOT_FOUND = "payment_not_found"
+    DEPOSIT_NOT_FOUND = "deposit_not_found"
     PAYMENT_METHOD_NOT_FOUND = "payment_method_not_found"
     PAYMENT_METHOD_NOT_CARD = "payment_method_not_card"
     PAYMENT_METHOD_OF_OTHER_CUSTOMER = "payment_method_of_other_customer"
@@ -51,7 +52,6 @@ class ErrorCode(StrEnum):
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code, not a secret
     ORDER_NOT_FOUND = "order_not_found"
     PERMISSION_NOT_FOUND = "permission_not_found"
-    DEPOSIT_NOT_FOUND = "deposit_not_found"
     # orders
     INVALID_PHONE = "invalid_phone"
     SALES_METHOD_MISMATCH = "sales_method_mismatch"

@@ -18,6 +18,7 @@ from gateways.port import (
     ChargeOutcome,
     GatewayCharge,
     GatewayUnavailable,
+    KonbiniSlip,
     Page,
     PaymentGateway,
     TokenDetails,
@@ -49,13 +50,56 @@ class GuardedGateway:
         )
 
     async def refund(
-        self, *, charge_id: str, amount: Money, reference: str, idempotency_key: str
+        self,
+        *,
+        charge_id: str,
+        amount: Money,
+        reference: str,
+        idempotency_key: str,
+        bank_account: str | None = None,
     ) -> ChargeOutcome:
         return await self._write(
             lambda: self._gateway.refund(
-                charge_id=charge_id, amount=amount, reference=reference, idempotency_key=idempotency_key
+                charge_id=charge_id,
+                amount=amount,
+                reference=reference,
+                idempotency_key=idempotency_key,
+                bank_account=bank_account,
             )
         )
+
+    async def create_konbini(
+        self,
+        *,
+        store: str,
+        amount: Money,
+        customer_name: str,
+        phone: str,
+        deadline_at: datetime,
+        reference: str,
+        idempotency_key: str,
+    ) -> ChargeOutcome:
+        return await self._write(
+            lambda: self._gateway.create_konbini(
+                store=store,
+                amount=amount,
+                customer_name=customer_name,
+                phone=phone,
+                deadline_at=deadline_at,
+                reference=reference,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    async def void_konbini(self, *, charge_id: str, reference: str, idempotency_key: str) -> ChargeOutcome:
+        return await self._write(
+            lambda: self._gateway.void_konbini(
+                charge_id=charge_id, reference=reference, idempotency_key=idempotency_key
+            )
+        )
+
+    async def konbini_slip(self, gateway_id: str) -> KonbiniSlip | None:
+        return await self._read(lambda: self._gateway.konbini_slip(gateway_id))
 
     async def void(self, *, charge_id: str, reference: str, idempotency_key: str) -> ChargeOutcome:
         return await self._write(

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.declines import DeclineCode
 from domain.money import Money
@@ -40,6 +40,24 @@ class Capabilities(BaseModel):
     """How long after sending, a request whose answer we missed may still take effect."""
     amount_min_minor: int = 1
     amount_max_minor: int = 99_999_999
+    konbini_amount_min_minor: int = 120
+    konbini_amount_max_minor: int = 300_000
+    remittance_fee: Money | None = None
+    """What the gateway takes for each bank remittance it is asked for, also for one that fails."""
+    webhook_auth: Literal["none", "standard_webhooks"] = "none"
+
+
+class KonbiniSlip(BaseModel):
+    """What a customer takes to the till (spec: orders.md §4). `confirmation_number` is empty where a store has none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    gateway_id: str
+    store: str
+    payment_number: str
+    confirmation_number: str = ""
+    deadline_at: AwareDatetime
+    amount: Money
 
 
 class _Outcome(BaseModel):
@@ -65,10 +83,16 @@ class Declined(_Outcome):
 
 
 class Pending(_Outcome):
-    """Accepted, not decided (3-D Secure, slow issuer): ask again with `get(gateway_id)`."""
+    """Accepted, not decided (3-D Secure, slow issuer, unpaid slip): ask again with `get(gateway_id)`.
+
+    `preliminary`: the store says that it was paid; the money is not there yet, and the store may take it back.
+    """
 
     kind: Literal["pending"] = "pending"
     gateway_id: str
+    preliminary: bool = False
+    slip: KonbiniSlip | None = None
+    """Only in the answer to `create_konbini`; later ask `konbini_slip`."""
 
 
 class Unknown(_Outcome):
@@ -109,13 +133,17 @@ class GatewayCharge(BaseModel):
     decline: DeclineCode | None = None
     refunded_minor: int = 0
     created_at: datetime
+    deposit: Literal["unpaid", "preliminary"] | None = None
+    """Of a pending Konbini charge only: the slip is unpaid, or a preliminary notice (速報) has come."""
+    fee_minor: int = 0
+    """Of a refund: what the gateway takes for the bank remittance, in the charge's currency."""
 
     def outcome(self) -> Settled | Declined | Pending:
         """This record as the answer to the call that made it."""
         if self.state == "settled":
             return Settled(gateway_id=self.gateway_id, amount=self.amount)
         if self.state == "pending":
-            return Pending(gateway_id=self.gateway_id)
+            return Pending(gateway_id=self.gateway_id, preliminary=self.deposit == "preliminary")
         code = self.decline or DeclineCode.CARD_DECLINED
         return Declined(gateway_id=self.gateway_id, code=code, gateway_code=code.value)
 
@@ -162,8 +190,48 @@ class PaymentGateway(Protocol):
     ) -> ChargeOutcome: ...
 
     async def refund(
-        self, *, charge_id: str, amount: Money, reference: str, idempotency_key: str
-    ) -> ChargeOutcome: ...
+        self,
+        *,
+        charge_id: str,
+        amount: Money,
+        reference: str,
+        idempotency_key: str,
+        bank_account: str | None = None,
+    ) -> ChargeOutcome:
+        """Give money back. A Konbini charge goes back whole, as a bank remittance (`capabilities.konbini_refund`).
+
+        `bank_account` is the gateway's token for the customer's account, never an account number; None: the gateway
+        asks the customer itself. Cards need none.
+        """
+        ...
+
+    async def create_konbini(
+        self,
+        *,
+        store: str,
+        amount: Money,
+        customer_name: str,
+        phone: str,
+        deadline_at: datetime,
+        reference: str,
+        idempotency_key: str,
+    ) -> ChargeOutcome:
+        """Issue a slip, which is a charge that waits for its payment at a till.
+
+        `Pending` with the slip: issued. `Declined`: refused (amount outside the limits, not yen, unknown store).
+        """
+        ...
+
+    async def void_konbini(self, *, charge_id: str, reference: str, idempotency_key: str) -> ChargeOutcome:
+        """Give up a slip, also one with a preliminary notice. `Declined` (`pending_expired`): this charge will never
+        settle; `Settled`: too late, it was paid. A payment that reaches the till all the same is another charge under
+        the slip's reference.
+        """
+        ...
+
+    async def konbini_slip(self, gateway_id: str) -> KonbiniSlip | None:
+        """The numbers of a slip issued earlier, whatever became of it; None: there is no such slip."""
+        ...
 
     async def void(self, *, charge_id: str, reference: str, idempotency_key: str) -> ChargeOutcome:
         """Give up a pending charge. `Declined`: it will never settle; `Settled`: too late, it has."""

@@ -9,33 +9,31 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 import aiohttp
 from pydantic import ValidationError
 
-from domain.declines import DeclineCode
-from domain.errors import TeikiError
 from domain.money import Money
 from gateways.port import (
     Capabilities,
     CardForm,
     ChargeOutcome,
-    Declined,
     GatewayCharge,
     GatewayUnavailable,
     Idempotency,
+    KonbiniSlip,
     Page,
-    Settled,
+    Pending,
     TokenDetails,
     Unavailable,
     Unknown,
 )
+from gateways.sandbox_answers import accepted, json_object, readable, records, refused, slip_of
 
 CONNECTIONS_MAX: Final = 200
-_IN_DOUBT: Final = frozenset({"request_in_flight", "idempotency_conflict"})
-"""Refusals that say that this key has a history: what it came to must be looked up, not guessed."""
+REMITTANCE_FEE: Final = Money(minor=250, currency="JPY")
 
 
 class SandboxGateway:
@@ -46,6 +44,8 @@ class SandboxGateway:
         timeout: how long one request may take before its outcome counts as unknown.
         inflight_horizon: how long after sending, an unanswered request may still take effect.
         idempotency: what to believe of the sandbox's keys; `STRICT` only where it was started so.
+        konbini_refund: what to believe of its remittances; `"none"` where they were switched off.
+        remittance_fee: what each of them costs, as the sandbox was told.
     """
 
     def __init__(
@@ -55,6 +55,8 @@ class SandboxGateway:
         timeout: timedelta = timedelta(seconds=30),
         inflight_horizon: timedelta = timedelta(minutes=10),
         idempotency: Idempotency = Idempotency.STRICT,
+        konbini_refund: Literal["none", "bank_remittance"] = "bank_remittance",
+        remittance_fee: Money = REMITTANCE_FEE,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout.total_seconds())
@@ -62,8 +64,10 @@ class SandboxGateway:
         self._capabilities = Capabilities(
             name="sandbox",
             partial_refund=True,
-            konbini=False,
-            konbini_refund="none",
+            konbini=True,
+            konbini_refund=konbini_refund,
+            remittance_fee=None if konbini_refund == "none" else remittance_fee,
+            webhook_auth="standard_webhooks",
             idempotency=idempotency,
             idempotency_key_ttl=timedelta(hours=24),
             lookup_by_reference=True,
@@ -81,9 +85,17 @@ class SandboxGateway:
         return await self._write("/charges", body, idempotency_key, amount=amount)
 
     async def refund(
-        self, *, charge_id: str, amount: Money, reference: str, idempotency_key: str
+        self,
+        *,
+        charge_id: str,
+        amount: Money,
+        reference: str,
+        idempotency_key: str,
+        bank_account: str | None = None,
     ) -> ChargeOutcome:
-        body = {"amount": amount.model_dump(), "reference": reference}
+        body: dict[str, Any] = {"amount": amount.model_dump(), "reference": reference}
+        if bank_account is not None:
+            body["bank_account"] = bank_account
         path = f"/charges/{quote(charge_id, safe='')}/refunds"
         return await self._write(path, body, idempotency_key, amount=amount)
 
@@ -91,18 +103,54 @@ class SandboxGateway:
         path = f"/charges/{quote(charge_id, safe='')}/void"
         return await self._write(path, {"reference": reference}, idempotency_key, charge_id=charge_id)
 
+    async def create_konbini(
+        self,
+        *,
+        store: str,
+        amount: Money,
+        customer_name: str,
+        phone: str,
+        deadline_at: datetime,
+        reference: str,
+        idempotency_key: str,
+    ) -> ChargeOutcome:
+        body = {
+            "store": store,
+            "amount": amount.model_dump(),
+            "customer_name": customer_name,
+            "phone": phone,
+            "deadline_at": deadline_at.isoformat(),
+            "reference": reference,
+        }
+        outcome = await self._write("/konbini", body, idempotency_key, amount=amount)
+        if isinstance(outcome, Pending) and outcome.slip is None:
+            return Unknown(hint="an issued slip whose numbers cannot be read")
+        return outcome
+
+    async def void_konbini(self, *, charge_id: str, reference: str, idempotency_key: str) -> ChargeOutcome:
+        return await self.void(charge_id=charge_id, reference=reference, idempotency_key=idempotency_key)
+
+    async def konbini_slip(self, gateway_id: str) -> KonbiniSlip | None:
+        answer = await self._read(f"/konbini/{quote(gateway_id, safe='')}")
+        if answer is None:
+            return None
+        slip = slip_of(answer)
+        if slip is None:
+            raise GatewayUnavailable("The gateway's slip cannot be read.")
+        return slip
+
     async def lookup(self, reference: str) -> list[GatewayCharge]:
         answer = await self._read("/charges", {"reference": reference})
-        return _records(answer)
+        return records(answer)
 
     async def get(self, gateway_id: str) -> GatewayCharge | None:
         answer = await self._read(f"/charges/{quote(gateway_id, safe='')}")
-        return None if answer is None else _readable(answer)
+        return None if answer is None else readable(answer)
 
     async def list(self, *, since: datetime, cursor: str | None = None) -> Page:
         query = {"since": since.isoformat()} | ({} if cursor is None else {"cursor": cursor})
         answer = await self._read("/charges", query)
-        return Page(items=_records(answer), next_cursor=(answer or {}).get("next_cursor"))
+        return Page(items=records(answer), next_cursor=(answer or {}).get("next_cursor"))
 
     async def token_details(self, token: str) -> TokenDetails | None:
         answer = await self._read(f"/tokens/{quote(token, safe='')}")
@@ -165,10 +213,10 @@ class SandboxGateway:
         except aiohttp.ClientError as error:
             return Unknown(hint=f"connection broken ({type(error).__name__})", outage=True)
         if response.status != 200:
-            return _refused(response.status, response.headers.get("Retry-After"), raw)
+            return refused(response.status, response.headers.get("Retry-After"), raw)
         check_failed = response.headers.get("Idempotency-Status") == "error"
         expected = (body["reference"] if charge_id is None else None, amount, charge_id)
-        return _accepted(raw, expected, check_failed=check_failed)
+        return accepted(raw, expected, check_failed=check_failed)
 
     async def _read(self, path: str, query: dict[str, str] | None = None) -> dict[str, Any] | None:
         return await self._ask("GET", path, query=query)
@@ -189,88 +237,7 @@ class SandboxGateway:
             return None
         if not response.ok:
             raise GatewayUnavailable(f"The gateway answered {response.status}.")
-        answer = _json_object(raw)
+        answer = json_object(raw)
         if answer is None:
             raise GatewayUnavailable("The gateway's answer cannot be read.")
         return answer
-
-
-def _refused(status: int, retry_after: str | None, raw: bytes) -> ChargeOutcome:
-    error = (_json_object(raw) or {}).get("error")
-    code = error.get("code") if isinstance(error, dict) else None
-    if status == 429:
-        seconds = int(retry_after) if retry_after is not None and retry_after.isdecimal() else None
-        return Unavailable(
-            hint="rate limited", retry_after=None if seconds is None else timedelta(seconds=seconds)
-        )
-    if status >= 500 or not isinstance(code, str) or code in _IN_DOUBT:
-        hint = f"http {status}" + (f" {code}" if isinstance(code, str) else "")
-        return Unknown(hint=hint, outage=status >= 500)
-    # The request itself was refused (not found, more than is left, …): a definite no, and no money moved.
-    return Declined(code=DeclineCode.PROCESSING_ERROR, gateway_code=code)
-
-
-def _accepted(
-    raw: bytes, expected: tuple[str | None, Money | None, str | None], *, check_failed: bool
-) -> ChargeOutcome:
-    answer = _json_object(raw)
-    record = None if answer is None else _record(answer)
-    if answer is None or record is None:
-        return Unknown(hint="unreadable answer")
-    reference, amount, charge_id = expected
-    matches = (
-        (reference is None or record.reference == reference)
-        and (amount is None or record.amount == amount)
-        and (charge_id is None or record.gateway_id == charge_id)
-    )
-    if not matches:
-        return Unknown(hint="the answer is about another reference, amount or charge")
-    outcome = record.outcome()
-    if isinstance(outcome, Settled):
-        return outcome.model_copy(update={"idempotency_check_failed": True}) if check_failed else outcome
-    if isinstance(outcome, Declined):
-        return outcome.model_copy(update={"gateway_code": str(answer.get("decline") or "")})
-    return outcome
-
-
-def _json_object(raw: bytes) -> dict[str, Any] | None:
-    try:
-        answer = json.loads(raw)
-    except ValueError:
-        return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _record(answer: dict[str, Any]) -> GatewayCharge | None:
-    """The gateway's record in our words; None when it cannot be read. An unknown decline is a plain one."""
-    word = answer.get("decline")
-    try:
-        return GatewayCharge(
-            gateway_id=answer["id"],
-            kind=answer["kind"],
-            reference=answer["reference"],
-            amount=Money.model_validate(answer["amount"]),
-            state=answer["state"],
-            decline=None if word is None else _DECLINES.get(word, DeclineCode.CARD_DECLINED),
-            refunded_minor=answer["refunded_minor"],
-            created_at=datetime.fromisoformat(answer["created_at"]),
-        )
-    except (KeyError, TypeError, ValueError, TeikiError):
-        return None
-
-
-def _readable(answer: Any) -> GatewayCharge:
-    record = _record(answer) if isinstance(answer, dict) else None
-    if record is None:
-        raise GatewayUnavailable("The gateway's record cannot be read.")
-    return record
-
-
-def _records(answer: dict[str, Any] | None) -> list[GatewayCharge]:
-    items = (answer or {}).get("items")
-    if not isinstance(items, list):
-        raise GatewayUnavailable("The gateway's list cannot be read.")
-    return [_readable(item) for item in items]
-
-
-_DECLINES: Final[dict[str, DeclineCode]] = {code.value: code for code in DeclineCode}

@@ -22,6 +22,7 @@ from gateways.sandbox.cards import Cards
 from gateways.sandbox.desk import Desk, Write
 from gateways.sandbox.faults import Fault, parse_fault
 from gateways.sandbox.refusal import Refusal, invalid
+from gateways.sandbox.remittance import read_bank_account
 from gateways.sandbox.schema import to_us, transaction
 
 AMOUNT_MAX_MINOR: Final = 99_999_999
@@ -54,19 +55,20 @@ class Api:
         token = body.get("token")
         if not isinstance(token, str) or not token:
             raise invalid("`token` names what to charge.")
-        amount = _amount(body)
-        return respond(request, await self._desk.charge(_write(request, "charge", body, token), amount))
+        amount = read_amount(body)
+        return respond(request, await self._desk.charge(read_write(request, "charge", body, token), amount))
 
     async def refund(self, request: web.Request) -> web.StreamResponse:
-        """POST /charges/{id}/refunds {amount, reference}."""
+        """POST /charges/{id}/refunds {amount, reference, bank_account?}: the account is for Konbini charges only."""
         body = await read_body(request)
-        amount = _amount(body)
-        write = _write(request, "refund", body)
-        return respond(request, await self._desk.refund(write, request.match_info["id"], amount))
+        amount = read_amount(body)
+        account = read_bank_account(body)
+        write = read_write(request, "refund", body)
+        return respond(request, await self._desk.refund(write, request.match_info["id"], amount, account))
 
     async def void(self, request: web.Request) -> web.StreamResponse:
         """POST /charges/{id}/void {reference}: only a pending charge can be given up."""
-        write = _write(request, "void", await read_body(request))
+        write = read_write(request, "void", await read_body(request))
         return respond(request, await self._desk.void(write, request.match_info["id"]))
 
     async def get(self, request: web.Request) -> web.StreamResponse:
@@ -79,14 +81,14 @@ class Api:
                 raise Refusal(404, "charge_not_found", "There is no charge or refund of this id.")
             return record
 
-        return respond(request, await self._desk.read("get", gateway_id, _asked_faults(request), answer))
+        return respond(request, await self._desk.read("get", gateway_id, asked_faults(request), answer))
 
     async def find(self, request: web.Request) -> web.StreamResponse:
         """GET /charges?reference=…, or GET /charges?since=…&cursor=… for everything, page by page."""
         reference, since = request.query.get("reference"), request.query.get("since")
         if reference is not None and since is None:
             found = await self._desk.read(
-                "lookup", reference, _asked_faults(request), lambda: {"items": self._book.lookup(reference)}
+                "lookup", reference, asked_faults(request), lambda: {"items": self._book.lookup(reference)}
             )
             return respond(request, found)
         if since is None or reference is not None:
@@ -97,7 +99,7 @@ class Api:
             items, following = self._book.page(after_us=after_us, after_seq=after_seq)
             return {"items": items, "next_cursor": f"{following[0]}-{following[1]}" if following else None}
 
-        return respond(request, await self._desk.read("list", "", _asked_faults(request), page))
+        return respond(request, await self._desk.read("list", "", asked_faults(request), page))
 
     async def token(self, request: web.Request) -> web.Response:
         """GET /tokens/{token}: what may be shown of it."""
@@ -141,7 +143,12 @@ def respond(request: web.Request, answer: Answer) -> web.StreamResponse:
     )
 
 
-def _write(request: web.Request, route: str, body: dict[str, Any], token: str | None = None) -> Write:
+def read_write(request: web.Request, route: str, body: dict[str, Any], token: str | None = None) -> Write:
+    """What every request that changes something carries: reference, key, faults asked for.
+
+    Raises:
+        Refusal: 422 for a reference or key that cannot be one.
+    """
     reference = body.get("reference")
     if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
         raise invalid("`reference` is 1 to 200 visible ASCII characters.")
@@ -155,16 +162,22 @@ def _write(request: web.Request, route: str, body: dict[str, Any], token: str | 
         reference=reference,
         key=key,
         token=token,
-        asked_faults=_asked_faults(request),
+        asked_faults=asked_faults(request),
     )
 
 
-def _asked_faults(request: web.Request) -> tuple[Fault, ...]:
+def asked_faults(request: web.Request) -> tuple[Fault, ...]:
+    """The faults in the `X-Sandbox-Fault` header."""
     asked = request.headers.get("X-Sandbox-Fault")
     return tuple(parse_fault(part.strip()) for part in asked.split(",")) if asked else ()
 
 
-def _amount(body: dict[str, Any]) -> Money:
+def read_amount(body: dict[str, Any]) -> Money:
+    """`amount` of a body.
+
+    Raises:
+        Refusal: 422 when it is none, not more than zero, or larger than any accepted one.
+    """
     raw = body.get("amount")
     if not isinstance(raw, dict) or set(raw) != {"minor", "currency"}:
         raise invalid('`amount` is {"minor": integer, "currency": code}.')

@@ -59,11 +59,13 @@ def _line(row: sqlite3.Row) -> dict[str, Any]:
 
 def audit(db: sqlite3.Connection) -> dict[str, Any]:
     """Everything an auditor needs. `settled` counts charges that settled (a voided one never did);
-    `net` is `settled` minus `refunded`; `balanced`: the ledger's lines sum to zero and agree with it.
+    `net` is `settled` minus `refunded`; `fees` what was kept of it for remittances, failed ones too. `balanced`: the
+    ledger's lines sum to zero and agree with both.
     """
     records = [shown(row) for row in db.execute("SELECT * FROM movements ORDER BY seq")]
     settled: Counter[str] = Counter()
     refunded: Counter[str] = Counter()
+    fees: Counter[str] = Counter()
     references: dict[str, dict[str, Any]] = {}
     for record in records:
         amount, is_settled = record["amount"], record["state"] == "settled"
@@ -72,6 +74,8 @@ def audit(db: sqlite3.Connection) -> dict[str, Any]:
         )
         is_charge = record["kind"] == "charge"
         of_reference["charges" if is_charge else "refunds"] += 1
+        if record["fee_minor"]:
+            fees[amount["currency"]] += record["fee_minor"]
         if is_settled:
             of_reference["settled_charges"] += is_charge
             of_reference["net"][amount["currency"]] += amount["minor"] if is_charge else -amount["minor"]
@@ -86,6 +90,8 @@ def audit(db: sqlite3.Connection) -> dict[str, Any]:
         "SELECT count(*) FROM (SELECT 1 FROM ledger GROUP BY movement HAVING sum(minor) <> 0)"
     )
     receivable = {currency: sums["merchant_receivable"] for currency, sums in accounts.items()}
+    kept = {currency: sums["fees"] for currency, sums in accounts.items() if "fees" in sums}
+    owed = {currency: minor - fees[currency] for currency, minor in net.items()}
     return {
         "charges": [record for record in records if record["kind"] == "charge"],
         "refunds": [record for record in records if record["kind"] == "refund"],
@@ -93,6 +99,7 @@ def audit(db: sqlite3.Connection) -> dict[str, Any]:
         "settled": dict(settled),
         "refunded": dict(refunded),
         "net": net,
+        "fees": dict(fees),
         "references": references,
-        "balanced": uneven.fetchone()[0] == 0 and receivable == net,
+        "balanced": uneven.fetchone()[0] == 0 and receivable == owed and kept == fees,
     }

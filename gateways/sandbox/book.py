@@ -2,9 +2,9 @@
 
 A record is shown from the instant at which look-ups can see it (`visible_at_us`), and the list is in that order: a
 lagging record joins at its end, so that a pager that has passed its instant of creation still meets it.
-`merchant_receivable` is what the gateway owes the merchant, `customer_card` where it came from; the lines of
-one movement always sum to zero. Every method runs inside the caller's transaction and refuses before it writes
-anything. What changed is collected for those who tell of it (`take_changes`).
+`merchant_receivable` is what the gateway owes the merchant, `customer_card` or `konbini_float` where it came from,
+`fees` what the gateway kept; the lines of one movement always sum to zero. Every method runs inside the caller's
+transaction and refuses before it writes anything. What changed is collected for those who tell of it (`take_changes`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from domain.declines import DeclineCode
 from domain.money import Money
-from gateways.sandbox.outcomes import Plan
+from gateways.sandbox.outcomes import APPROVED, Plan
 from gateways.sandbox.refusal import Refusal
 from gateways.sandbox.schema import now_us, to_iso
 from gateways.sandbox.tokens import object_of
@@ -29,7 +29,7 @@ _LOOKUP_MAX: Final = 1_000
 @dataclass(frozen=True, slots=True)
 class Change:
     """A record that was decided or changed: `charge.settled`, `charge.declined`, `charge.voided`, `charge.refunded`,
-    `refund.settled`.
+    `refund.settled`, `refund.declined`, `konbini.preliminary`, `konbini.preliminary_canceled`.
     """
 
     kind: str
@@ -64,7 +64,6 @@ class Book:
         lag_seconds: float = 0.0,
     ) -> dict[str, Any]:
         """Enter one charge with the fate its plan gives it; look-ups are blind to it for `lag_seconds`."""
-        state = "pending" if plan.pending else "declined" if plan.decline else "settled"
         return self._enter(
             kind="charge",
             id=f"ch_{secrets.token_hex(12)}",
@@ -75,11 +74,60 @@ class Book:
             attempt_key=attempt_key,
             minor=amount.minor,
             currency=amount.currency,
-            state=state,
-            decline=plan.decline.value if plan.decline and state == "declined" else None,
-            decided_on_ask=plan.decided_on_ask,
-            decided_decline=plan.decline.value if plan.decline and state == "pending" else None,
             lag_seconds=lag_seconds,
+            **_fate(plan),
+        )
+
+    def deposit(
+        self, *, amount: Money, reference: str, attempt_key: str, lag_seconds: float = 0.0
+    ) -> dict[str, Any]:
+        """Enter the charge behind a new slip: pending, unpaid, decided at a till or by a void."""
+        charge_id = f"kb_{secrets.token_hex(12)}"
+        return self._enter(
+            kind="charge",
+            id=charge_id,
+            slip_id=charge_id,
+            reference=reference,
+            object=object_of(reference),
+            attempt_key=attempt_key,
+            minor=amount.minor,
+            currency=amount.currency,
+            state="pending",
+            deposit="unpaid",
+            lag_seconds=lag_seconds,
+        )
+
+    def notice(self, slip_id: str, deposit: str) -> dict[str, Any]:
+        """A preliminary notice for a pending slip (`preliminary`), or its cancellation (`unpaid`)."""
+        self._db.execute("UPDATE movements SET deposit = ? WHERE id = ?", (deposit, slip_id))
+        row = self.charge_row(slip_id)
+        self._changed(
+            "konbini.preliminary" if deposit == "preliminary" else "konbini.preliminary_canceled", row
+        )
+        return shown(row)
+
+    def paid(self, slip_id: str) -> dict[str, Any]:
+        """Money at the till. A slip that waits for none is charged a second time, under the same reference."""
+        slip = self.charge_row(slip_id)
+        if slip["state"] == "pending":
+            self._db.execute(
+                "UPDATE movements SET state = 'settled', deposit = NULL WHERE seq = ?", (slip["seq"],)
+            )
+            slip = self.charge_row(slip_id)
+            self._post(slip)
+            self._changed("charge.settled", slip)
+            return shown(slip)
+        return self._enter(
+            kind="charge",
+            id=f"ch_{secrets.token_hex(12)}",
+            slip_id=slip_id,
+            reference=slip["reference"],
+            object=slip["object"],
+            attempt_key=f"till_{secrets.token_hex(8)}",
+            minor=slip["minor"],
+            currency=slip["currency"],
+            state="settled",
+            lag_seconds=0.0,
         )
 
     def refund(
@@ -89,25 +137,35 @@ class Book:
         amount: Money,
         reference: str,
         attempt_key: str,
+        plan: Plan = APPROVED,
+        fee_minor: int = 0,
         lag_seconds: float = 0.0,
     ) -> dict[str, Any]:
         """Give back part or all of a settled charge; look-ups are blind to the refund for `lag_seconds`.
 
+        Args:
+            charge_id: the charge.
+            amount: what goes back.
+            reference: the merchant's name for this refund.
+            attempt_key: what tells one request from the next.
+            plan: what becomes of it; while it is pending, its amount is no longer left of the charge.
+            fee_minor: what the gateway takes for the request, however it ends.
+            lag_seconds: how long look-ups are blind to it.
+
         Raises:
             Refusal: 404 unknown charge; 409 not settled, another currency, or more than what is left.
         """
-        charge = self._charge_row(charge_id)
+        charge = self.charge_row(charge_id)
         if charge["state"] != "settled":
             raise Refusal(409, "charge_not_settled", "Only a settled charge can be refunded.")
         if charge["currency"] != amount.currency:
             raise Refusal(409, "currency_mismatch", "A refund is made in the currency of its charge.")
         if charge["refunded_minor"] + amount.minor > charge["minor"]:
             raise Refusal(409, "refund_exceeds_charge", "Less than this is left of the charge.")
-        self._db.execute(
-            "UPDATE movements SET refunded_minor = refunded_minor + ? WHERE seq = ?",
-            (amount.minor, charge["seq"]),
-        )
-        self._changed("charge.refunded", self._charge_row(charge_id))
+        fate = _fate(plan)
+        if fate["state"] != "declined":
+            self._give_back(charge_id, amount.minor)
+            self._changed("charge.refunded", self.charge_row(charge_id))
         return self._enter(
             kind="refund",
             id=f"rf_{secrets.token_hex(12)}",
@@ -118,26 +176,29 @@ class Book:
             attempt_key=attempt_key,
             minor=amount.minor,
             currency=amount.currency,
-            state="settled",
-            decline=None,
-            decided_on_ask=None,
-            decided_decline=None,
+            fee_minor=fee_minor,
+            slip_id=charge["slip_id"],
             lag_seconds=lag_seconds,
+            **fate,
         )
 
     def void(self, charge_id: str) -> dict[str, Any]:
-        """Give up a pending charge; one that is already decided is answered as it stands.
+        """Give up a pending charge; what is decided already is answered as it stands, and so is a refund: a remittance
+        under way cannot be called back.
 
         Raises:
             Refusal: 404 for an unknown charge.
         """
-        charge = self._charge_row(charge_id)
-        if charge["state"] == "pending":
+        refund = self._db.execute(
+            "SELECT * FROM movements WHERE id = ? AND kind = 'refund'", (charge_id,)
+        ).fetchone()
+        charge = refund or self.charge_row(charge_id)
+        if charge["state"] == "pending" and refund is None:
             self._db.execute(
-                "UPDATE movements SET state = 'voided', decline = ? WHERE seq = ?",
+                "UPDATE movements SET state = 'voided', decline = ?, deposit = NULL WHERE seq = ?",
                 (DeclineCode.PENDING_EXPIRED.value, charge["seq"]),
             )
-            charge = self._charge_row(charge_id)
+            charge = self.charge_row(charge_id)
             self._changed("charge.voided", charge)
         return shown(charge)
 
@@ -184,7 +245,12 @@ class Book:
         page, more = rows[:size], len(rows) > size
         return [shown(row) for row in page], (page[-1]["visible_at_us"], page[-1]["seq"]) if more else None
 
-    def _charge_row(self, charge_id: str) -> sqlite3.Row:
+    def charge_row(self, charge_id: str) -> sqlite3.Row:
+        """A charge with all its columns, whether look-ups see it or not.
+
+        Raises:
+            Refusal: 404 for an unknown charge.
+        """
         row: sqlite3.Row | None = self._db.execute(
             "SELECT * FROM movements WHERE id = ? AND kind = 'charge'", (charge_id,)
         ).fetchone()
@@ -217,9 +283,11 @@ class Book:
             (state, row["decided_decline"] if state == "declined" else None, row["seq"]),
         ).fetchall()
         if state == "settled":
-            self._post(asked["seq"], "charge", asked["minor"], asked["currency"])
+            self._post(asked)
+        elif state == "declined" and asked["kind"] == "refund":
+            self._give_back(asked["charge_id"], -asked["minor"])
         if decided:
-            self._changed(f"charge.{state}", asked)
+            self._changed(f"{asked['kind']}.{state}", asked)
         return asked  # type: ignore[no-any-return]  # a row of the connection's row_factory
 
     def _enter(self, *, lag_seconds: float, **columns: Any) -> dict[str, Any]:
@@ -230,19 +298,42 @@ class Book:
             f"INSERT INTO movements ({names}) VALUES ({', '.join('?' * len(columns))}) RETURNING *",  # noqa: S608
             tuple(columns.values()),
         ).fetchall()
+        if row["fee_minor"]:
+            self._book(row, "fees", -row["fee_minor"])
         if row["state"] == "settled":
-            self._post(row["seq"], row["kind"], row["minor"], row["currency"])
+            self._post(row)
         if row["state"] != "pending":
             self._changed(f"{row['kind']}.{row['state']}", row)
         return shown(row)
 
-    def _post(self, movement: int, kind: str, minor: int, currency: str) -> None:
-        signed = minor if kind == "charge" else -minor
+    def _give_back(self, charge_id: str, minor: int) -> None:
+        self._db.execute(
+            "UPDATE movements SET refunded_minor = refunded_minor + ? WHERE id = ?", (minor, charge_id)
+        )
+
+    def _post(self, row: sqlite3.Row) -> None:
+        account = "customer_card" if row["slip_id"] is None else "konbini_float"
+        self._book(row, account, row["minor"] if row["kind"] == "charge" else -row["minor"])
+
+    def _book(self, row: sqlite3.Row, account: str, minor: int) -> None:
+        """The merchant gets so much more (or less) out of an account."""
         self._db.execute(
             "INSERT INTO ledger (movement, account, minor, currency) VALUES"
-            " (?, 'merchant_receivable', ?, ?), (?, 'customer_card', ?, ?)",
-            (movement, signed, currency, movement, -signed, currency),
+            " (?, 'merchant_receivable', ?, ?), (?, ?, ?, ?)",
+            (row["seq"], minor, row["currency"], row["seq"], account, -minor, row["currency"]),
         )
+
+
+def _fate(plan: Plan) -> dict[str, Any]:
+    """The columns in which a plan is written."""
+    state = "pending" if plan.pending else "declined" if plan.decline else "settled"
+    word = None if plan.decline is None else plan.decline.value
+    return {
+        "state": state,
+        "decline": word if state == "declined" else None,
+        "decided_on_ask": plan.decided_on_ask,
+        "decided_decline": word if state == "pending" else None,
+    }
 
 
 def shown(row: sqlite3.Row) -> dict[str, Any]:
@@ -256,5 +347,7 @@ def shown(row: sqlite3.Row) -> dict[str, Any]:
         "state": row["state"],
         "decline": row["decline"],
         "refunded_minor": row["refunded_minor"],
+        "deposit": row["deposit"],
+        "fee_minor": row["fee_minor"],
         "created_at": to_iso(row["created_at_us"]),
     }

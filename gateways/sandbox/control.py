@@ -1,4 +1,6 @@
-"""What only tests and simulations switch: faults, idempotency mode, the webhooks' receiver. All survives a restart."""
+"""What only tests and simulations switch: faults, idempotency mode, the webhooks' receiver, the terms of remittances.
+All of it survives a restart.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from gateways.sandbox.desk import Desk
 from gateways.sandbox.faults import FaultPlan
 from gateways.sandbox.keys import parse_mode
 from gateways.sandbox.refusal import invalid
+from gateways.sandbox.remittance import parse_remittances
 from gateways.sandbox.schema import to_iso, transaction
 from gateways.sandbox.webhook_sender import WebhookSender
 from gateways.sandbox.webhooks import parse_receiver
@@ -31,6 +34,7 @@ class Control:
             web.put("/_control/faults", self.put_faults),
             web.get("/_control/faults", self.get_faults),
             web.put("/_control/idempotency", self.put_idempotency),
+            web.put("/_control/remittances", self.put_remittances),
             web.put("/_control/webhooks", self.put_webhooks),
             web.get("/_control/webhooks", self.get_webhooks),
         ]
@@ -102,6 +106,16 @@ class Control:
             save_setting(self._db, "idempotency", {"mode": str(mode), "key_ttl_seconds": ttl})
         keys.mode, keys.ttl_seconds = mode, float(ttl)
         return web.json_response({"mode": str(mode), "key_ttl_seconds": ttl})
+
+    async def put_remittances(self, request: web.Request) -> web.Response:
+        """PUT /_control/remittances {refund?, remittance_fee_minor?}: whether what was paid at a till can go back, and
+        what each request for it costs from now on.
+        """
+        terms = parse_remittances(await read_body(request), self._desk.remittances)
+        with transaction(self._db):
+            save_setting(self._db, "remittances", terms.stored())
+        self._desk.remittances = terms
+        return web.json_response(terms.stored())
 
 
 def save_setting(db: sqlite3.Connection, name: str, value: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ from gateways.sandbox.faults import (
 from gateways.sandbox.keys import Check, CheckResult, KeyBook, fingerprint
 from gateways.sandbox.outcomes import Plan
 from gateways.sandbox.refusal import Refusal
+from gateways.sandbox.remittance import Remittances
 from gateways.sandbox.schema import now_us, transaction
 from gateways.sandbox.webhooks import Outbox
 
@@ -73,6 +74,7 @@ class Desk:
         keys: KeyBook,
         plan: FaultPlan,
         outbox: Outbox,
+        remittances: Remittances,
     ) -> None:
         self._db = db
         self._book = book
@@ -80,6 +82,7 @@ class Desk:
         self.keys = keys
         self.plan = plan
         self.outbox = outbox
+        self.remittances = remittances
 
     async def charge(self, write: Write, amount: Money) -> Answer:
         """POST /charges. An unknown token is declined as an invalid card, as real gateways do."""
@@ -101,30 +104,36 @@ class Desk:
                 reference=write.reference,
                 attempt_key=attempt_key,
                 plan=plan,
-                lag_seconds=_lag(strikes),
+                lag_seconds=lag_of(strikes),
             )
             return Work(Answer(200, record), by_script)
 
-        return await self._handle(write, work)
+        return await self.take(write, work)
 
-    async def refund(self, write: Write, charge_id: str, amount: Money) -> Answer:
-        """POST /charges/{id}/refunds."""
+    async def refund(
+        self, write: Write, charge_id: str, amount: Money, bank_account: str | None = None
+    ) -> Answer:
+        """POST /charges/{id}/refunds. To a card at once; what was paid at a till goes back as a bank remittance."""
 
         def work(strikes: Sequence[Strike]) -> Work:
+            charge = self._book.charge_row(charge_id)
+            plan, fee_minor = self.remittances.terms_of(charge, amount, bank_account)
             record = self._book.refund(
                 charge_id=charge_id,
                 amount=amount,
                 reference=write.reference,
                 attempt_key=write.attempt_key,
-                lag_seconds=_lag(strikes),
+                plan=plan,
+                fee_minor=fee_minor,
+                lag_seconds=lag_of(strikes),
             )
             return Work(Answer(200, record))
 
-        return await self._handle(write, work, about=charge_id)
+        return await self.take(write, work, about=charge_id)
 
     async def void(self, write: Write, charge_id: str) -> Answer:
         """POST /charges/{id}/void."""
-        return await self._handle(
+        return await self.take(
             write, lambda _: Work(Answer(200, self._book.void(charge_id))), about=charge_id
         )
 
@@ -141,14 +150,21 @@ class Desk:
             if strike.fault.name in BEFORE_WORK:
                 return before_work(strike.fault)
             await asyncio.sleep(strike.fault.seconds)
-        with self._together(asked):
+        with self.together(asked):
             given = Answer(200, answer())
         given.torn = any(strike.fault.name == "malformed" for strike in strikes)
         return given
 
-    async def _handle(
+    async def take(
         self, write: Write, work: Callable[[Sequence[Strike]], Work], *, about: str = ""
     ) -> Answer:
+        """One request that wants to change something, under its faults and its key.
+
+        Args:
+            write: the request.
+            work: what it does, in the transaction; it gets the faults that strike and refuses before it writes.
+            about: the record it is about, when it names no token.
+        """
         asked = _by_header(write.asked_faults)
         token = write.token
         if token is None:
@@ -193,7 +209,7 @@ class Desk:
         work: Callable[[Sequence[Strike]], Work],
     ) -> tuple[Answer, list[Strike]]:
         """The work, once, or the remembered answer; with everything that must be true together."""
-        with self._together(write.asked_faults):
+        with self.together(write.asked_faults):
             if check.answer is not None:
                 done = Work(Answer(check.status, check.answer))
                 # What was decided stays decided: these two only strike the work itself.
@@ -216,7 +232,7 @@ class Desk:
         return self._book.token_of(name) if name and self.plan.minds_tokens else None
 
     @contextmanager
-    def _together(self, asked: Sequence[Fault]) -> Iterator[None]:
+    def together(self, asked: Sequence[Fault] = ()) -> Iterator[None]:
         """A transaction in which a change and the events that tell of it are written."""
         with transaction(self._db):
             self._book.take_changes()  # what a transaction that failed may have left
@@ -276,7 +292,8 @@ def _refusals_count(work: Callable[[Sequence[Strike]], Work], strikes: Sequence[
         return Work(Answer(refusal.status, refusal.body()))
 
 
-def _lag(strikes: Sequence[Strike]) -> float:
+def lag_of(strikes: Sequence[Strike]) -> float:
+    """How many seconds look-ups are to be blind to what the work enters."""
     return max((strike.fault.seconds for strike in strikes if strike.fault.name == "lookup_lag"), default=0.0)
 
 

@@ -31,10 +31,13 @@ OF_WEBHOOKS: Final = frozenset(
 )
 _TIMED: Final = frozenset({"slow", "lookup_lag", "webhook_delay"})
 NAMES: Final = BEFORE_WORK | AFTER_COMMIT | OF_WEBHOOKS | _TIMED | {"decline", KEY_CHECK_FAILED}
-_OF_NEW_WORK: Final = {"decline": frozenset({"charge"}), "lookup_lag": frozenset({"charge", "refund"})}
+_OF_NEW_WORK: Final = {
+    "decline": frozenset({"charge"}),
+    "lookup_lag": frozenset({"charge", "refund", "konbini"}),
+}
 
 READS: Final = frozenset({"lookup", "get", "list"})
-ROUTES: Final = READS | {"charge", "refund", "void", "webhook"}
+ROUTES: Final = READS | {"charge", "refund", "void", "konbini", "webhook"}
 _FAULTS_OF_READS: Final = frozenset({"drop_before", "error_before", "rate_limit_429", "slow", "malformed"})
 _SECONDS_MAX: Final = 3_600.0
 _RULES_MAX: Final = 100

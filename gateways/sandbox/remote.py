@@ -62,6 +62,12 @@ class SandboxRemote:
             body["key_ttl_seconds"] = key_ttl_seconds
         await self._call("PUT", "/_control/idempotency", body)
 
+    async def remittances(self, refund: str = "bank_remittance", *, fee_minor: int = 250) -> None:
+        """Whether Konbini charges can be refunded (`bank_remittance` or `none`) and what each request costs, in yen."""
+        await self._call(
+            "PUT", "/_control/remittances", {"refund": refund, "remittance_fee_minor": fee_minor}
+        )
+
     async def ledger(self) -> dict[str, Any]:
         """The whole book for an auditor (`audit.audit` says what is in it)."""
         return await self._call("GET", "/_audit/ledger")

@@ -33,7 +33,10 @@ CREATE TABLE IF NOT EXISTS movements (          -- charges and refunds, in the o
     decided_on_ask INTEGER,
     decided_decline TEXT,
     visible_at_us  INTEGER NOT NULL,
-    created_at_us  INTEGER NOT NULL
+    created_at_us  INTEGER NOT NULL,
+    slip_id        TEXT REFERENCES movements (id),   -- of Konbini charges: the slip they were paid with
+    deposit        TEXT CHECK (deposit IN ('unpaid', 'preliminary')),
+    fee_minor      INTEGER NOT NULL DEFAULT 0 CHECK (fee_minor >= 0)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS movements_reference ON movements (reference, seq);
 CREATE INDEX IF NOT EXISTS movements_visible ON movements (visible_at_us, seq);
@@ -51,6 +54,14 @@ CREATE TRIGGER IF NOT EXISTS ledger_is_never_changed BEFORE UPDATE ON ledger
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS ledger_is_never_shortened BEFORE DELETE ON ledger
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+
+CREATE TABLE IF NOT EXISTS konbini_slips (      -- what is printed; whether it was paid is the charge's business
+    charge_id           TEXT PRIMARY KEY REFERENCES movements (id),
+    store               TEXT NOT NULL,
+    payment_number      TEXT NOT NULL UNIQUE,
+    confirmation_number TEXT NOT NULL,
+    deadline_us         INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     key           TEXT PRIMARY KEY,
@@ -125,6 +136,13 @@ CREATE TABLE IF NOT EXISTS settings (
 ) STRICT, WITHOUT ROWID;
 """
 
+_LATER_COLUMNS: Final = {
+    "slip_id": "TEXT REFERENCES movements (id)",
+    "deposit": "TEXT CHECK (deposit IN ('unpaid', 'preliminary'))",
+    "fee_minor": "INTEGER NOT NULL DEFAULT 0 CHECK (fee_minor >= 0)",
+}
+"""Columns of `movements` that a file made by an earlier version lacks."""
+
 _LOCK_SECONDS: Final = 1.0
 """How long a new server waits for an old one to let go of the file."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -157,6 +175,10 @@ def open_database(path: str) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
     db.executescript(_SCHEMA)
+    there = {row["name"] for row in db.execute("PRAGMA table_info(movements)")}
+    for name, definition in _LATER_COLUMNS.items():
+        if name not in there:
+            db.execute(f"ALTER TABLE movements ADD COLUMN {name} {definition}")
     return db
 
 

@@ -22,8 +22,11 @@ from gateways.sandbox.control import Control, load_setting
 from gateways.sandbox.desk import Desk
 from gateways.sandbox.faults import FaultPlan
 from gateways.sandbox.keys import KEY_TTL_SECONDS, KeyBook, parse_mode
+from gateways.sandbox.konbini import Konbini
 from gateways.sandbox.refusal import Refusal
+from gateways.sandbox.remittance import Remittances, parse_remittances
 from gateways.sandbox.schema import open_database
+from gateways.sandbox.slips import Slips
 from gateways.sandbox.webhook_sender import WebhookSender
 from gateways.sandbox.webhooks import Outbox, receiver_of
 
@@ -60,7 +63,8 @@ def make_app(db: sqlite3.Connection, options: Options) -> web.Application:
     book = Book(db)
     cards = Cards(db, book)
     outbox = Outbox(db, receiver_of(load_setting(db, "webhooks")))
-    desk = Desk(db, book, cards, keys, _stored_plan(db, options.seed), outbox)
+    remittances = parse_remittances(load_setting(db, "remittances") or {}, Remittances())
+    desk = Desk(db, book, cards, keys, _stored_plan(db, options.seed), outbox, remittances)
     sender = WebhookSender(db, outbox)
 
     async def deliver(_: web.Application) -> AsyncIterator[None]:
@@ -71,7 +75,8 @@ def make_app(db: sqlite3.Connection, options: Options) -> web.Application:
     app = web.Application(middlewares=[_refusals_are_answers], client_max_size=_BODY_MAX_BYTES)
     app.cleanup_ctx.append(deliver)
     app.router.add_get("/health", _health)
-    rooms = (Api(db, book, cards, desk), CardForms(db), Control(db, desk, sender), Audit(db))
+    konbini = Konbini(book, Slips(db, book), desk)
+    rooms = (Api(db, book, cards, desk), konbini, CardForms(db), Control(db, desk, sender), Audit(db))
     app.add_routes([route for room in rooms for route in room.routes()])
     return app
 

@@ -187,7 +187,12 @@ class _Event:
 def _false(change: Change, made: int) -> _Event:
     """Somebody else's event about the same record: good news that is not true."""
     amount = change.record["amount"]
-    lie = {"state": "settled", "decline": None, "amount": {**amount, "minor": amount["minor"] * 10}}
+    lie = {
+        "state": "settled",
+        "decline": None,
+        "deposit": None,
+        "amount": {**amount, "minor": amount["minor"] * 10},
+    }
     return _Event(f"{change.record['kind']}.settled", change.record | lie, made)
 
 

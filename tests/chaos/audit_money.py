@@ -96,11 +96,12 @@ I2: Final = (
         """
         SELECT format('the gateway''s own book does not balance in %s', a.currency)
         FROM (SELECT currency, sum(minor) AS total,
-                     sum(minor) FILTER (WHERE account = 'merchant_receivable') AS receivable
+                     sum(minor) FILTER (WHERE account = 'merchant_receivable') AS receivable,
+                     COALESCE(sum(minor) FILTER (WHERE account = 'fees'), 0) AS fees
               FROM gw_accounts GROUP BY currency) a
         LEFT JOIN (SELECT currency, sum(CASE kind WHEN 'charge' THEN minor ELSE -minor END) AS net
                    FROM gw WHERE state = 'settled' GROUP BY currency) m USING (currency)
-        WHERE a.total <> 0 OR a.receivable <> COALESCE(m.net, 0)
+        WHERE a.total <> 0 OR a.receivable + a.fees <> COALESCE(m.net, 0)
         """,
     ),
     Check(

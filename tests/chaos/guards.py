@@ -107,7 +107,7 @@ class KeylessGateway:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._gateway, name)
-        if name not in ("charge", "refund", "void"):
+        if name not in ("charge", "refund", "void", "create_konbini", "void_konbini"):
             return value
 
         async def call(**given: Any) -> Any:

@@ -27,6 +27,7 @@ from activities.contracts.records import CardLink, OpenInput
 from db import catalogue, migrate, subscriptions
 from db.engine import Database
 from domain.money import Money
+from gateways import sandbox_till
 from gateways.sandbox.launch import start_sandbox
 from gateways.sandbox.remote import SandboxRemote
 from gateways.sandbox_client import SandboxGateway
@@ -34,6 +35,7 @@ from runtime.embedded.postgres import EmbeddedPostgres
 from tests.chaos.audit_books import Terms
 from tests.chaos.auditor import PROMISES, audit
 from tests.db.house import NOW, House, happening, transition
+from tests.gateways.deposits import issue, remit
 
 ROOT = Path(__file__).resolve().parents[2]
 _names = itertools.count(1)
@@ -391,6 +393,17 @@ async def test_a_charge_that_we_never_asked_for_is_found(postgres):
         )
         await gateway.close()
         assert broken(world) == {"I2", "I3"}
+
+
+async def test_the_gateways_own_book_balances_with_a_deposit_that_went_back_for_a_fee(postgres):
+    async with a_world(postgres) as world:
+        gateway = SandboxGateway(world.gateway_url)
+        issued = await issue(gateway, "ord_x/1/1")
+        await sandbox_till.pay(world.gateway_url, issued.gateway_id)
+        await remit(gateway, issued.gateway_id, "tok_bank_wrong", reference="ord_x/1/back/1")
+        await remit(gateway, issued.gateway_id, reference="ord_x/1/back/2")
+        await gateway.close()
+        assert broken(world) == {"I3"}, "nothing of ours asked for it, but the sums are right"
 
 
 # ---------------------------------------------------------------------- the program

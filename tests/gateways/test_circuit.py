@@ -16,6 +16,7 @@ from gateways.guarded import GuardedGateway
 from gateways.port import Declined, GatewayUnavailable, Settled, Unavailable, Unknown
 from gateways.sandbox.launch import start_sandbox
 from gateways.sandbox_client import SandboxGateway
+from tests.gateways.deposits import issue
 
 YEN_1000 = Money(minor=1000, currency="JPY")
 
@@ -73,11 +74,18 @@ class Company:
 
     answer: object = field(default_factory=lambda: Settled(gateway_id="ch_1", amount=YEN_1000))
     calls: int = 0
+    told: dict = field(default_factory=dict)
 
-    async def charge(self, **_):
+    async def charge(self, **told):
+        self.told = told
         self.calls += 1
         await asyncio.sleep(0)
         return self.answer
+
+    create_konbini = void_konbini = refund = charge
+
+    async def konbini_slip(self, _):
+        await self.lookup(_)
 
     async def lookup(self, _):
         self.calls += 1
@@ -167,6 +175,28 @@ async def test_reads_count_and_are_refused_like_writes(worker, company):
     with pytest.raises(GatewayUnavailable, match="circuit open"):
         await gateway.lookup("r")
     assert company.calls == 10
+
+
+async def test_the_tills_operations_are_refused_like_the_others(worker, company):
+    gateway = worker()
+    naming = {"charge_id": "kb_1", "reference": "r", "idempotency_key": "k"}
+    writes = (
+        lambda: issue(gateway),
+        lambda: gateway.void_konbini(**naming),
+        lambda: gateway.refund(**naming, amount=YEN_1000, bank_account="tok_bank"),
+    )
+    for write in writes:
+        assert await write() == FINE
+    assert company.told == {**naming, "amount": YEN_1000, "bank_account": "tok_bank"}
+    assert await gateway.konbini_slip("kb_1") is None
+    company.answer = DOWN
+    for _ in range(10):
+        assert await issue(gateway) == DOWN
+    for write in writes:
+        assert await write() == refused(15)
+    with pytest.raises(GatewayUnavailable, match="circuit open"):
+        await gateway.konbini_slip("kb_1")
+    assert company.calls == 14
 
 
 async def test_a_probe_that_succeeds_closes_it_and_one_that_fails_doubles_the_pause_up_to_a_minute(

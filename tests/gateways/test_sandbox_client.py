@@ -13,6 +13,7 @@ from domain.declines import DeclineCode
 from domain.money import Money
 from gateways.port import Declined, GatewayUnavailable, Pending, Settled, Unavailable, Unknown
 from gateways.sandbox_client import SandboxGateway
+from tests.gateways.deposits import issue
 
 YEN_1000 = Money(minor=1000, currency="JPY")
 RECORD = {
@@ -138,6 +139,46 @@ async def test_token_details_that_are_too_talkative_are_refused_without_repeatin
     assert "tok_private" not in str(told.value)
     assert told.value.__cause__ is None
     assert told.value.__suppress_context__
+
+
+SLIP = {
+    "store": "seven_eleven",
+    "payment_number": "1000000000001",
+    "confirmation_number": "",
+    "deadline_at": "2026-04-03T23:59:59+09:00",
+}
+ISSUED = {**RECORD, "id": "kb_1", "state": "pending", "deposit": "unpaid", "slip": SLIP}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {key: value for key, value in ISSUED.items() if key != "slip"},
+        {**ISSUED, "slip": None},
+        {**ISSUED, "slip": [SLIP]},
+        {**ISSUED, "slip": {**SLIP, "payment_number": 7}},
+        {**ISSUED, "slip": {**SLIP, "deadline_at": "2026-04-03T23:59:59"}},
+        {**ISSUED, "slip": {**SLIP, "gateway_id": "kb_2"}},
+        {**ISSUED, "slip": {key: value for key, value in SLIP.items() if key != "store"}},
+        {**ISSUED, "deposit": "perhaps"},
+        {**ISSUED, "amount": {"minor": 1001, "currency": "JPY"}},
+    ],
+)
+async def test_a_slip_whose_numbers_cannot_be_read_may_have_been_issued(parrot, body):
+    gateway, said = parrot
+    said["body"] = json.dumps(body).encode()
+    assert isinstance(await issue(gateway, "sub_a/1/1"), Unknown)
+    if body.get("amount") == RECORD["amount"] and body["deposit"] == "unpaid":
+        with pytest.raises(GatewayUnavailable):
+            await gateway.konbini_slip("kb_1")
+
+
+async def test_a_slip_that_was_paid_before_its_answer_was_read_is_settled(parrot):
+    gateway, said = parrot
+    said["body"] = json.dumps(ISSUED).encode()
+    assert (await issue(gateway, "sub_a/1/1")).slip.payment_number == "1000000000001"
+    said["body"] = json.dumps({**ISSUED, "state": "settled", "deposit": None}).encode()
+    assert await issue(gateway, "sub_a/1/1") == Settled(gateway_id="kb_1", amount=YEN_1000)
 
 
 async def test_a_404_on_the_list_is_an_answer_nobody_understands(parrot):

@@ -13,7 +13,9 @@ from domain.money import Money
 from gateways.port import GatewayUnavailable, Settled, Unavailable
 from gateways.sandbox.launch import start_sandbox
 from gateways.sandbox.remote import SandboxRemote
+from gateways.sandbox.schema import open_database
 from gateways.sandbox_client import SandboxGateway
+from tests.gateways.deposits import issue
 
 YEN_1000 = Money(minor=1000, currency="JPY")
 
@@ -89,6 +91,20 @@ async def test_keys_scripts_forms_and_settings_survive_a_restart(tmp_path):
         assert switched == {"mode": "best_effort:0", "key_ttl_seconds": 1000}
     await gateway.close()
     assert await second.stop() == 0
+
+
+async def test_a_file_of_a_sandbox_without_a_till_is_opened_and_learns_of_it(tmp_path):
+    database = tmp_path / "sandbox.db"
+    with closing(open_database(str(database))) as made:
+        for column in ("slip_id", "deposit", "fee_minor"):
+            made.execute(f"ALTER TABLE movements DROP COLUMN {column}")
+        made.execute("DROP TABLE konbini_slips")
+    running = await start_sandbox(str(database))
+    gateway = SandboxGateway(running.base_url)
+    assert isinstance(await charge(gateway, "sub_a/1/1", "k"), Settled)
+    assert (await issue(gateway)).slip is not None
+    await gateway.close()
+    assert await running.stop() == 0
 
 
 async def test_nobody_else_can_open_the_books_while_the_server_runs(tmp_path):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from domain.money import Money
 from gateways.sandbox.faults import OF_WEBHOOKS
@@ -20,18 +18,6 @@ from tests.gateways.receiver import SECRET, Receiver
 
 YEN_1000 = Money(minor=1000, currency="JPY")
 HASTY = {"retry_seconds": [0.02, 0.02, 0.02]}
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    receiver, app = Receiver(), web.Application()
-    app.router.add_post("/hooks", receiver.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hooks"
-    yield receiver
-    await runner.cleanup()
 
 
 @pytest.fixture
