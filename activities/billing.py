@@ -7,7 +7,7 @@ which request goes to the gateway, and what its success changes in the books.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from temporalio import activity
 
@@ -19,12 +19,13 @@ from activities.contracts.billing import (
     ChargeInput,
     Outcome,
     RefundInput,
+    SlipDetails,
     Twin,
     VerifyInput,
     VerifyResult,
 )
 from activities.protocol import Movement
-from db import attempts, twins
+from db import attempts, fees, twins
 from db.engine import Database
 from domain.identifiers import charge_reference, idempotency_key, refund_reference
 from domain.money import Money
@@ -35,6 +36,7 @@ from gateways.port import (
     GatewayCharge,
     GatewayUnavailable,
     PaymentGateway,
+    Pending,
     Settled,
 )
 
@@ -48,7 +50,8 @@ class BillingActivities(BillingContract):
 
     @activity.defn(name=CHARGE)
     async def charge(self, order: ChargeInput) -> Outcome:
-        outcome = await _Charge(
+        make = _Charge if order.konbini is None else _Slip
+        outcome = await make(
             db=self.db,
             gateway=self.gateway,
             reference=charge_reference(order.object_id, order.number, order.attempt),
@@ -83,6 +86,8 @@ class BillingActivities(BillingContract):
         except GatewayUnavailable:
             return VerifyResult(is_clear=False)
         others = [e for e in entries if e.kind == "charge" and e.gateway_id != attempt.gateway_id]
+        if order.konbini:
+            others = [await self._without_slip(entry) for entry in others]
         found = [entry for entry in others if entry.state == "settled"]
         for entry in found:
             await self._book_twin(order, key, entry)
@@ -95,6 +100,18 @@ class BillingActivities(BillingContract):
             twins=[Twin(gateway_id=entry.gateway_id, amount_minor=entry.amount.minor) for entry in found],
         )
 
+    async def _without_slip(self, entry: GatewayCharge) -> GatewayCharge:
+        """A second slip that was issued by mistake (a key the gateway could not check) must not be paid by anybody."""
+        if entry.state != "pending":
+            return entry
+        voided = await self.gateway.void_konbini(
+            charge_id=entry.gateway_id,
+            reference=entry.reference,
+            idempotency_key=idempotency_key("void", f"{entry.reference}/{entry.gateway_id}"),
+        )
+        states = {"settled": "settled", "declined": "voided"}
+        return entry.model_copy(update={"state": states.get(voided.kind, "pending")})
+
     async def _book_twin(self, order: VerifyInput, charge_key: str, entry: GatewayCharge) -> None:
         reference = refund_reference(order.object_id, order.number, twin=entry.gateway_id)
         is_new = await twins.book_twin(
@@ -105,8 +122,9 @@ class BillingActivities(BillingContract):
             gateway_id=entry.gateway_id,
             amount=entry.amount,
             at=order.at,
+            is_incident=not order.konbini,
         )
-        if is_new:
+        if is_new and not order.konbini:
             meter = activity.metric_meter()
             meter.create_counter("teiki_double_charges", "Second charges found for one payment").add(1)
 
@@ -165,6 +183,43 @@ class _Charge(Movement):
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Slip(_Charge):
+    """A Konbini slip: issued now, paid at a till, pending in between."""
+
+    async def transmit(self, begun: attempts.Begun) -> ChargeOutcome:
+        slip = self.order.konbini
+        assert slip is not None
+        return await self.gateway.create_konbini(
+            store=slip.store,
+            amount=_amount(begun),
+            customer_name=slip.customer_name,
+            phone=slip.phone,
+            deadline_at=slip.deadline_at,
+            reference=self.reference,
+            idempotency_key=self.key,
+        )
+
+    async def give_up(self, gateway_id: str) -> ChargeOutcome:
+        return await self.gateway.void_konbini(
+            charge_id=gateway_id,
+            reference=self.reference,
+            idempotency_key=idempotency_key("void", self.reference),
+        )
+
+    async def told(self, pending: Pending) -> dict[str, Any]:
+        slip = pending.slip
+        if slip is None and self.order.mode in (Mode.SEND, Mode.RESEND):
+            try:
+                slip = await self.gateway.konbini_slip(pending.gateway_id)
+            except GatewayUnavailable:
+                slip = None  # asked for again with the next question
+        numbers = slip and SlipDetails(
+            payment_number=slip.payment_number, confirmation_number=slip.confirmation_number
+        )
+        return {"gateway_id": pending.gateway_id, "preliminary": pending.preliminary, "slip": numbers}
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Refund(Movement):
     """A settled payment, back to the customer."""
 
@@ -191,9 +246,11 @@ class _Refund(Movement):
             amount=_amount(begun),
             reference=self.reference,
             idempotency_key=self.key,
+            bank_account=self.order.bank_account,
         )
 
     async def write_settled(self, settled: Settled, *, doubtful: bool) -> None:
+        await fees.book_fee(self.db, key=self.key, fee_minor=settled.fee_minor, at=self.at)
         await attempts.settle_refund(
             self.db,
             key=self.key,
@@ -204,6 +261,7 @@ class _Refund(Movement):
         )
 
     async def write_declined(self, declined: Declined, *, doubtful: bool) -> None:
+        await fees.book_fee(self.db, key=self.key, fee_minor=declined.fee_minor, at=self.at)
         await attempts.decline_refund(
             self.db,
             key=self.key,
@@ -231,6 +289,7 @@ class _TwinReturn(_Refund):
         )
 
     async def write_settled(self, settled: Settled, *, doubtful: bool) -> None:
+        await fees.book_fee(self.db, key=self.key, fee_minor=settled.fee_minor, at=self.at)
         await twins.settle_return(self.db, key=self.key, gateway_id=settled.gateway_id, at=self.at)
 
 

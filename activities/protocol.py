@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from activities.contracts.billing import ChargeInput, Outcome, RefundInput, Verdict
 from db import attempts
@@ -79,6 +79,18 @@ class Movement(ABC):
     @abstractmethod
     async def transmit(self, begun: attempts.Begun) -> ChargeOutcome:
         """The request itself."""
+
+    async def give_up(self, gateway_id: str) -> ChargeOutcome:
+        """Ask the gateway to let go of what it has not decided."""
+        return await self.gateway.void(
+            charge_id=gateway_id,
+            reference=self.reference,
+            idempotency_key=idempotency_key("void", self.reference),
+        )
+
+    async def told(self, pending: Pending) -> dict[str, Any]:
+        """What the workflow is told of a pending movement beyond that it is pending."""
+        return {}
 
     @abstractmethod
     async def write_settled(self, settled: Settled, *, doubtful: bool) -> None: ...
@@ -181,11 +193,7 @@ class Movement(ABC):
         return _read(begun, (settled or pending or entries)[0])
 
     async def _void(self, begun: attempts.Begun, pending: Pending) -> Outcome:
-        voided = await self.gateway.void(
-            charge_id=pending.gateway_id,
-            reference=self.reference,
-            idempotency_key=idempotency_key("void", self.reference),
-        )
+        voided = await self.give_up(pending.gateway_id)
         if not isinstance(voided, Settled | Declined):
             return await self._conclude(begun, pending)
         if isinstance(voided, Declined):
@@ -238,7 +246,7 @@ class Movement(ABC):
             await attempts.note_attempt(
                 self.db, key=self.key, state="pending", gateway_id=outcome.gateway_id, doubtful=doubtful
             )
-            return Outcome(outcome="pending")
+            return Outcome(outcome="pending", **await self.told(outcome))
         if isinstance(outcome, Unavailable) and self.order.mode is not Mode.RESEND:
             await attempts.note_attempt(self.db, key=self.key, state="unsent", hint=outcome.hint)
             wait = outcome.retry_after

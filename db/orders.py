@@ -79,16 +79,13 @@ ON CONFLICT (id) DO UPDATE SET status = excluded.status, reason = excluded.reaso
 """
 
 
-async def open_order(
-    db: Database, opening: OrderOpening, offer: KonbiniOffer, *, permission_id: str
-) -> OrderOpened:
+async def open_order(db: Database, opening: OrderOpening, offer: KonbiniOffer) -> OrderOpened:
     """Enter an order, or say why not.
 
     Args:
         db: the database.
         opening: what was asked for; `activities.contracts.orders.OpenOrderInput` fits.
         offer: what the payment company does for Konbini.
-        permission_id: of the permission that it will bring.
 
     Returns:
         `opened` (also when this very order was entered before); `duplicate` with the id of an earlier request's order;
@@ -96,7 +93,7 @@ async def open_order(
     """
     try:
         async with db.transaction() as cursor:
-            return await _open(cursor, opening, offer, permission_id)
+            return await _open(cursor, opening, offer)
     except Refused as refusal:
         return _refused(opening.order_id, refusal.code, refusal.message, refusal.facts)
     except TeikiError as error:
@@ -109,9 +106,7 @@ def _refused(order_id: str, code: str, message: str, facts: dict[str, Any]) -> O
     return OrderOpened(outcome="refused", order_id=order_id, code=code, message=message, facts=facts)
 
 
-async def _open(
-    cursor: Cursor, opening: OrderOpening, offer: KonbiniOffer, permission_id: str
-) -> OrderOpened:
+async def _open(cursor: Cursor, opening: OrderOpening, offer: KonbiniOffer) -> OrderOpened:
     spec = opening.spec
     claimed = await claim(
         cursor,
@@ -139,7 +134,6 @@ async def _open(
         spec,
         terms,
         number=number,
-        permission_id=permission_id,
         custom_fields=custom_fields,
     )
     await cursor.execute(

@@ -26,7 +26,7 @@ WITH twin AS (
     FROM attempts WHERE key = %(charge_key)s
     ON CONFLICT DO NOTHING
     RETURNING key, object_id, number, amount_minor, currency,
-        jsonb_build_object('kind', 'double_charge', 'gateway_id', returns, 'amount_minor', amount_minor,
+        jsonb_build_object('kind', %(kind)s::text, 'gateway_id', returns, 'amount_minor', amount_minor,
                            'currency', currency) AS facts
 ), entry AS (
     INSERT INTO ledger (attempt_key, kind, debit_account, credit_account, amount_minor, currency, at)
@@ -34,14 +34,14 @@ WITH twin AS (
 ), incident AS (
     INSERT INTO incidents (kind, dedupe_key, subject_id, number, attempt_key, gateway_id, amount_minor, currency, facts)
     SELECT 'double_charge', 'double_charge:' || %(gateway_id)s::text, object_id, number, key, %(gateway_id)s,
-           amount_minor, currency, facts FROM twin
+           amount_minor, currency, facts FROM twin WHERE %(kind)s::text = 'double_charge'
     ON CONFLICT (dedupe_key) DO NOTHING
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, number, data)
     SELECT object_id, 'incident', %(at)s, 'system', number, facts FROM twin
 ), notice AS (
     INSERT INTO outbox (topic, subject_id, payload)
-    SELECT 'incident.opened', object_id,
+    SELECT CASE %(kind)s::text WHEN 'double_charge' THEN 'incident.opened' ELSE 'deposit.late_money' END, object_id,
            facts || object_named(object_id) || jsonb_build_object('number', number) FROM twin
 )
 SELECT 1 AS changed FROM twin
@@ -106,6 +106,7 @@ async def book_twin(
     gateway_id: str,
     amount: Money,
     at: datetime,
+    is_incident: bool = True,
 ) -> bool:
     """A second charge was found at the gateway: ledger, incident, history, outbox and the row of its return.
 
@@ -117,6 +118,8 @@ async def book_twin(
         gateway_id: the second charge, as the gateway names it.
         amount: as the gateway shows it.
         at: the instant of finding it, in the subscription's time.
+        is_incident: nobody may pay twice by card; a slip that was paid late or twice is the customer's doing, and its
+            money goes back without troubling anybody.
 
     Returns:
         False, and nothing changes, when it was booked before.
@@ -129,6 +132,7 @@ async def book_twin(
         "amount_minor": amount.minor,
         "currency": amount.currency,
         "at": at,
+        "kind": "double_charge" if is_incident else "late_deposit",
     }
     return await db.fetch_one(_BOOK, parameters) is not None
 

@@ -44,6 +44,29 @@ def subscription_workflow_id(subscription_id: str) -> str:
     return f"subscription/{subscription_id}"
 
 
+def order_workflow_id(order_id: str) -> str:
+    return f"order/{order_id}"
+
+
+def deposit_workflow_id(deposit_id: str) -> str:
+    return f"konbini/{deposit_id}"
+
+
+def deposit_id(order_id: str, number: int) -> str:
+    """A slip of an order: named after it, so that whoever has the order finds it."""
+    return f"kon_{order_id.removeprefix('ord_')}{number}"
+
+
+def permission_id(order_id: str) -> str:
+    """An order brings one permission at most."""
+    return f"per_{order_id.removeprefix('ord_')}"
+
+
+def subscription_of_order(order_id: str) -> str:
+    """The subscription that pays a recurring order."""
+    return f"sub_{order_id.removeprefix('ord_')}"
+
+
 def charge_reference(object_id: str, payment_number: int, attempt_number: int) -> str:
     """Ours, stored by the gateway as metadata: what an unknown outcome is looked up by."""
     return f"{object_id}/{payment_number}/{attempt_number}"

@@ -15,6 +15,7 @@ from typing import Any
 from domain.billing_calendar import parse_zone
 from domain.deposit import ENDED as ENDED_DEPOSIT
 from domain.deposit import DepositStatus
+from domain.identifiers import deposit_id, permission_id, subscription_of_order
 from domain.order_state import (
     TRANSITIONS,
     DepositFact,
@@ -42,12 +43,10 @@ def placed(
     terms: OrderTerms,
     *,
     number: str,
-    permission_id: str,
     custom_fields: dict[str, Any],
 ) -> State:
     """An order as it begins. A Konbini order has its first slip to be asked for."""
-    name = order_id.removeprefix("ord_")
-    slip = Slip(deposit_id=f"kon_{name}1", number=1) if terms.pay is Pay.KONBINI else None
+    slip = Slip(deposit_id=deposit_id(order_id, 1), number=1) if terms.pay is Pay.KONBINI else None
     return State(
         id=order_id,
         number=number,
@@ -55,10 +54,10 @@ def placed(
         product_id=spec.product_id,
         terms=terms,
         payment_status=PaymentStatus.NO_PAYMENT if terms.pay is Pay.NONE else PaymentStatus.PAYMENT_PENDING,
-        permission_id=permission_id,
+        permission_id=permission_id(order_id),
         slip=slip,
         slips=1 if slip else 0,
-        subscription_id=f"sub_{name}" if terms.pay is Pay.RECURRING else None,
+        subscription_id=subscription_of_order(order_id) if terms.pay is Pay.RECURRING else None,
         custom_fields=custom_fields,
     )
 

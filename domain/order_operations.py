@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from domain.errors import ErrorCode, TeikiError
+from domain.identifiers import deposit_id
 from domain.money import Money
 from domain.order import change_payment, confirm, drop_slip, give_back, move, permit, take_points_back
 from domain.order_state import FINAL, Event, OrderRefund, OrderStatus, PaymentStatus, Slip, State
@@ -249,8 +250,7 @@ def issue_slip(state: State) -> list[Event]:
     if earlier is not None and not earlier.is_ended:
         state.earlier_slip = earlier.model_copy(update={"cancel": "another_slip"})
     state.slips += 1
-    name = state.id.removeprefix("ord_")
-    state.slip = Slip(deposit_id=f"kon_{name}{state.slips}", number=state.slips)
+    state.slip = Slip(deposit_id=deposit_id(state.id, state.slips), number=state.slips)
     return []
 
 

@@ -71,6 +71,8 @@ class Settled(_Outcome):
     gateway_id: str
     amount: Money
     idempotency_check_failed: bool = False
+    fee_minor: int = 0
+    """Of a remittance: what the gateway took for the request."""
 
 
 class Declined(_Outcome):
@@ -80,6 +82,7 @@ class Declined(_Outcome):
     gateway_id: str | None = None
     code: DeclineCode
     gateway_code: str = ""
+    fee_minor: int = 0
 
 
 class Pending(_Outcome):
@@ -141,11 +144,13 @@ class GatewayCharge(BaseModel):
     def outcome(self) -> Settled | Declined | Pending:
         """This record as the answer to the call that made it."""
         if self.state == "settled":
-            return Settled(gateway_id=self.gateway_id, amount=self.amount)
+            return Settled(gateway_id=self.gateway_id, amount=self.amount, fee_minor=self.fee_minor)
         if self.state == "pending":
             return Pending(gateway_id=self.gateway_id, preliminary=self.deposit == "preliminary")
         code = self.decline or DeclineCode.CARD_DECLINED
-        return Declined(gateway_id=self.gateway_id, code=code, gateway_code=code.value)
+        return Declined(
+            gateway_id=self.gateway_id, code=code, gateway_code=code.value, fee_minor=self.fee_minor
+        )
 
 
 class TokenDetails(BaseModel):

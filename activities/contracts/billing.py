@@ -40,6 +40,26 @@ class Verdict(BaseModel):
     gateway_id: str | None = None
 
 
+class SlipOrder(BaseModel):
+    """The charge is a Konbini slip to be issued, and paid at a till (spec: orders.md §4)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    store: str
+    customer_name: str
+    phone: str
+    deadline_at: datetime
+
+
+class SlipDetails(BaseModel):
+    """What the customer needs at the till."""
+
+    model_config = ConfigDict(frozen=True)
+
+    payment_number: str
+    confirmation_number: str = ""
+
+
 class ChargeInput(BaseModel):
     """One question about one attempt: send it, ask about it, send it again, or give it up.
 
@@ -51,6 +71,7 @@ class ChargeInput(BaseModel):
         learned_at: the instant of this question, when it is not the sending itself: what history dates by.
         turn: which question about this attempt this is; a re-send is claimed under it, once.
         verdict: a person settles it; the gateway is asked first and knows better.
+        konbini: it is a slip; None: a card is charged.
     """
 
     model_config = ConfigDict(frozen=True, validate_by_name=True)
@@ -68,6 +89,7 @@ class ChargeInput(BaseModel):
     learned_at: datetime | None = None
     moves: list[Transition] = Field(default_factory=list)
     verdict: Verdict | None = None
+    konbini: SlipOrder | None = None
 
 
 class Outcome(BaseModel):
@@ -82,6 +104,8 @@ class Outcome(BaseModel):
         retry_after_s: seconds for which the gateway asked to be left alone; with `unsent`.
         verify_in_s: there was a doubt on the way: look at the gateway's book once more after so many seconds.
         hint: what was seen, for people.
+        gateway_id, preliminary, slip: of a slip that is pending: its name at the gateway, whether the store says that
+            it was paid, and its numbers.
     """
 
     model_config = ConfigDict(frozen=True, validate_by_name=True)
@@ -94,6 +118,9 @@ class Outcome(BaseModel):
     retry_after_s: int | None = None
     verify_in_s: int | None = None
     hint: str = ""
+    gateway_id: str | None = None
+    preliminary: bool = False
+    slip: SlipDetails | None = None
 
 
 class RefundInput(BaseModel):
@@ -104,6 +131,7 @@ class RefundInput(BaseModel):
         returns: the gateway's id of a second charge; None: the payment's own charge.
         attempt: rises only when a person answered a refusal with "again".
         mode, turn, verdict: as for a charge.
+        bank_account: a token of the gateway's, where the money goes back as a remittance; None: it asks the customer.
     """
 
     model_config = ConfigDict(frozen=True, validate_by_name=True)
@@ -117,10 +145,16 @@ class RefundInput(BaseModel):
     returns: str | None = None
     attempt: int = 1
     verdict: Verdict | None = None
+    bank_account: str | None = None
 
 
 class VerifyInput(BaseModel):
-    """Look once more at what the gateway holds under the reference of an attempt. `at`: the instant of the look."""
+    """Look once more at what the gateway holds under the reference of an attempt.
+
+    Attributes:
+        at: the instant of the look.
+        konbini: it is a slip: late or second money on it is no incident, and slips that nobody needs are voided.
+    """
 
     model_config = ConfigDict(frozen=True, validate_by_name=True)
 
@@ -128,6 +162,7 @@ class VerifyInput(BaseModel):
     number: int
     attempt: int
     at: datetime
+    konbini: bool = False
 
 
 class Twin(BaseModel):

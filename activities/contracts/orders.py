@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from temporalio import activity
 
+from activities.contracts.billing import SlipDetails
 from activities.contracts.records import Entry, RecordResult
 from domain.deposit import DepositMove, DepositStatus
 from domain.money import Money
@@ -92,13 +93,6 @@ class RecordOrderInput(_Frozen):
     custom_fields: dict[str, Any] | None = None
     payment: int | None = None
     event_key: str
-
-
-class SlipDetails(_Frozen):
-    """What the customer needs at the till."""
-
-    payment_number: str
-    confirmation_number: str = ""
 
 
 class RecordDepositInput(_Frozen):

@@ -13,7 +13,7 @@ _RECEIVABLE: Final = "gateway_receivable"
 
 
 async def settled_totals(db: Database, *, object_id: str | None = None) -> dict[str, int]:
-    """Settled minus refunded, in minor units per currency; currencies without any movement are left out.
+    """Settled minus refunded, in minor units per currency, fees apart; currencies without movement are left out.
 
     Args:
         db: the database.
@@ -25,6 +25,7 @@ async def settled_totals(db: Database, *, object_id: str | None = None) -> dict[
     query = (
         select(ledger.c.currency, func.sum(signed))
         .where((ledger.c.debit_account == _RECEIVABLE) | (ledger.c.credit_account == _RECEIVABLE))
+        .where(ledger.c.kind != "fee")
         .group_by(ledger.c.currency)
     )
     if object_id is not None:
