@@ -29,6 +29,8 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from activities.billing import BillingActivities
 from activities.contracts.reconciliation import ReconciliationInput
 from activities.engine_census import EngineCensus
+from activities.engine_commands import EngineCommands
+from activities.orders import OrdersActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
 from db.circuits import CircuitRows
@@ -43,17 +45,30 @@ from runtime.search_attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
 from runtime.telemetry import process_runtime, start_telemetry
 from runtime.temporal import connect, ensure_search_attributes
-from workflows.catalogue import AddPaymentMethodEntry, CloseIncidentEntry, PutCustomerEntry, PutProductEntry
+from workflows.catalogue import (
+    AddNoteEntry,
+    AddPaymentMethodEntry,
+    CloseIncidentEntry,
+    IdentifyEntry,
+    PutCustomerEntry,
+    PutProductEntry,
+)
+from workflows.konbini_deposit import KonbiniDeposit
+from workflows.order import Order
 from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
 
 WORKFLOWS = [
     Subscription,
+    Order,
+    KonbiniDeposit,
     Reconciliation,
     PutCustomerEntry,
     PutProductEntry,
     AddPaymentMethodEntry,
     CloseIncidentEntry,
+    AddNoteEntry,
+    IdentifyEntry,
 ]
 
 RECONCILIATION = "reconciliation"
@@ -70,11 +85,17 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     gateway = guarded_gateway(settings, database, process_runtime(settings).metric_meter)
     billing = BillingActivities(database, gateway)
     records = RecordsActivities(database, gateway)
+    orders = OrdersActivities(database, gateway, EngineCommands(client))
     reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
     worker = Worker(
         client,
         workflows=WORKFLOWS,
-        activities=[*billing.registered(), *records.registered(), *reconciliation.registered()],
+        activities=[
+            *billing.registered(),
+            *records.registered(),
+            *orders.registered(),
+            *reconciliation.registered(),
+        ],
         **options_of(settings),
     )
     try:

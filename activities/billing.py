@@ -261,7 +261,7 @@ class _Refund(Movement):
         )
 
     async def write_declined(self, declined: Declined, *, doubtful: bool) -> None:
-        await fees.book_fee(self.db, key=self.key, fee_minor=declined.fee_minor, at=self.at)
+        await self.write_refused(declined)
         await attempts.decline_refund(
             self.db,
             key=self.key,
@@ -270,6 +270,9 @@ class _Refund(Movement):
             gateway_id=declined.gateway_id,
             at=self.at,
         )
+
+    async def write_refused(self, declined: Declined) -> None:
+        await fees.book_fee(self.db, key=self.key, fee_minor=declined.fee_minor, at=self.at)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,6 +98,9 @@ class Movement(ABC):
     @abstractmethod
     async def write_declined(self, declined: Declined, *, doubtful: bool) -> None: ...
 
+    async def write_refused(self, declined: Declined) -> None:  # noqa: B027 - most have nothing to write
+        """A refusal that waits for a person may have cost something already."""
+
     # ------------------------------------------------------------------ the protocol
 
     async def bring_forward(self) -> Outcome:
@@ -239,6 +242,8 @@ class Movement(ABC):
             await self.write_declined(outcome, doubtful=doubtful)
             return Outcome(outcome="declined", decline=outcome.code, verify_in_s=self._verify_in_s(doubtful))
         if isinstance(outcome, Declined | Disputed):
+            if isinstance(outcome, Declined):
+                await self.write_refused(outcome)
             hint = outcome.hint if isinstance(outcome, Disputed) else outcome.gateway_code
             await attempts.note_attempt(self.db, key=self.key, state="attention", hint=hint)
             return Outcome(outcome="attention")

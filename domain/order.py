@@ -8,7 +8,7 @@ that is where the races of use, cancel, payment and timer are decided.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -32,7 +32,7 @@ from domain.permission import Acquisition, Permission, PermissionStatus
 from domain.product import usage_of
 from domain.subscription import FINAL as ENDED_SUBSCRIPTION
 from domain.subscription import Status as SubscriptionStatus
-from domain.unresolved import InFlight
+from domain.unresolved import InFlight, Verification
 
 # ---------------------------------------------------------------------- payments
 
@@ -246,6 +246,25 @@ def give_back(
         returns=returns,
     )
     state.refunds = (*state.refunds, due)
+
+
+def verify_later(state: State, number: int, attempt: int, now: datetime, *, in_s: int) -> None:
+    """The payment got its outcome after a doubt: look at the gateway's book once more, one horizon later."""
+    doubt = Verification(number=number, attempt=attempt, next_at=now + timedelta(seconds=in_s))
+    state.verifications = (*state.verifications, doubt)
+
+
+def refund_refused_before(state: State, refund: OrderRefund, now: datetime) -> None:
+    """The refused attempt is closed; the next one goes out under a key of its own."""
+    again = refund.model_copy(
+        update={
+            "attempt": refund.attempt + 1,
+            "flight": InFlight.unsent(now),
+            "sent_at": now,
+            "again": False,
+        }
+    )
+    state.refunds = tuple(again if other is refund else other for other in state.refunds)
 
 
 def refunded(state: State, refund: OrderRefund, now: datetime) -> list[Event]:

@@ -17,9 +17,8 @@ from domain.order import change_payment, confirm, drop_slip, give_back, move, pe
 from domain.order_state import FINAL, Event, OrderRefund, OrderStatus, PaymentStatus, Slip, State
 from domain.order_terms import Pay
 from domain.permission import PermissionStatus
-from domain.product import ProductType
+from domain.product import ProductTerms, ProductType, check_custom_fields
 from domain.subscription import FINAL as ENDED_SUBSCRIPTION
-from domain.unresolved import InFlight
 
 _RECURRING_ALONE: Final = "Only a recurring order has a subscription."
 
@@ -176,14 +175,8 @@ def _refused_remittance(state: State) -> OrderRefund | None:
 
 
 def _ask_again(state: State, refund: OrderRefund, now: datetime, bank_account: str | None) -> None:
-    again = refund.model_copy(
-        update={
-            "attempt": refund.attempt + 1,
-            "flight": InFlight.unsent(now),
-            "sent_at": now,
-            "bank_account": bank_account,
-        }
-    )
+    flight = refund.flight.model_copy(update={"next_at": now})
+    again = refund.model_copy(update={"again": True, "bank_account": bank_account, "flight": flight})
     state.refund_requests += 1
     state.refunds = tuple(again if other is refund else other for other in state.refunds)
 
@@ -258,7 +251,7 @@ def change_custom_fields(state: State, fields: dict[str, Any]) -> list[Event]:
     """Put these answers in place of the old ones; until the purchase is confirmed (the admin's to do).
 
     Raises:
-        TeikiError: `order_already_confirmed`; `invalid_status` for an order that has ended.
+        TeikiError: `order_already_confirmed`; `invalid_status` for an order that has ended; `invalid_custom_field`.
     """
     if state.status not in (OrderStatus.IN_PROCESS, OrderStatus.COMPLETE):
         confirmed = state.status is OrderStatus.PURCHASE_CONFIRMED or state.confirmed_at is not None
@@ -267,7 +260,9 @@ def change_custom_fields(state: State, fields: dict[str, Any]) -> list[Event]:
             "The answers of a confirmed or ended order are not changed any more.",
             status=state.status.value,
         )
-    before = {name: value for name, value in state.custom_fields.items() if fields.get(name) != value}
-    after = {name: value for name, value in fields.items() if state.custom_fields.get(name) != value}
-    state.custom_fields = fields
+    asked = ProductTerms(custom_fields=state.terms.custom_fields)
+    now_said = check_custom_fields(asked, {**state.custom_fields, **fields})
+    before = {name: value for name, value in state.custom_fields.items() if now_said.get(name) != value}
+    after = {name: value for name, value in now_said.items() if state.custom_fields.get(name) != value}
+    state.custom_fields = dict(now_said)
     return [Event(kind="custom_fields", data={"before": before, "after": after})] if before or after else []

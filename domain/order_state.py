@@ -74,11 +74,13 @@ class OrderRefund(RefundDue):
         object_id: whose payment it is: the order's own, or its subscription's.
         why: in history.
         bank_account: a token of the payment company's, for a remittance; None: it asks the customer.
+        again: it was refused, and a person asked for it again: the refused attempt is closed, a new one follows.
     """
 
     object_id: str
     why: str
     bank_account: str | None = None
+    again: bool = False
 
 
 class DepositFact(BaseModel):

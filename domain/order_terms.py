@@ -18,7 +18,15 @@ from domain.billing_calendar import parse_zone, place
 from domain.errors import ErrorCode, TeikiError
 from domain.free_text import require_free_text
 from domain.money import Money
-from domain.product import FixedPeriod, ProductTerms, ProductType, SalesMethod, points_of, price_of
+from domain.product import (
+    CustomField,
+    FixedPeriod,
+    ProductTerms,
+    ProductType,
+    SalesMethod,
+    points_of,
+    price_of,
+)
 from domain.terms import DEFAULT_ZONE, METADATA_PAIRS_MAX, SubscriptionSpec
 
 JAPAN: Final = "Asia/Tokyo"
@@ -191,6 +199,7 @@ class OrderTerms(BaseModel):
     konbini_refundable: bool = True
     preliminary_completes: bool = True
     subscription: SubscriptionSpec | None = None
+    custom_fields: tuple[CustomField, ...] = ()
 
     @property
     def points(self) -> int:
@@ -235,6 +244,7 @@ def order_terms(
         konbini_refundable=konbini_refundable,
         preliminary_completes=spec.preliminary_completes,
         subscription=spec.subscription_spec(order_id, price) if spec.pay is Pay.RECURRING else None,
+        custom_fields=product.custom_fields,
     )
 
 

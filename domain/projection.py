@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from domain.order_state import SubscriptionFact
 from domain.subscription import State, Status, StepKind, next_shown
 
 
@@ -68,6 +69,22 @@ def row_of(state: State) -> Row:
 
 def view_of(state: State) -> SubscriptionView:
     return SubscriptionView(id=state.id, **row_of(state).model_dump())
+
+
+def order_fact(state: State) -> SubscriptionFact:
+    """What the order hears that this subscription pays."""
+    number = state.last_paid_number
+    step = next_shown(state)
+    return SubscriptionFact(
+        status=state.status,
+        charges=state.charges,
+        charged_minor=state.charged_minor,
+        # Payment n is for the n-th cycle, which the (n+1)-th due instant ends.
+        paid_until=state.terms.calendar.due(number) if number is not None else None,
+        next_payment_at=next_payment_at(step.kind.value, step.at) if step else None,
+        last_number=number,
+        last_amount_minor=state.last_paid_minor,
+    )
 
 
 def changes(before: Row, after: Row) -> dict[str, Any]:

@@ -107,6 +107,8 @@ class State(BaseModel):
     verifications: tuple[Verification, ...] = ()
     charges: int = 0
     charged_minor: int = 0
+    last_paid_number: int | None = None
+    last_paid_minor: int | None = None
     amount_minor: int
     next_amount_minor: int | None = None
     cancel_at: datetime | None = None
@@ -266,6 +268,7 @@ def settled(state: State, now: datetime) -> list[Transition]:
     state.open = state.in_flight = None
     state.charges += 1
     state.charged_minor += payment.amount_minor
+    state.last_paid_number, state.last_paid_minor = payment.number, payment.amount_minor
     state.paced_until = now + CATCH_UP_SPACING if state.is_behind(now) else None
     if state.is_final:
         # It ended while the outcome was unknown; a late success revives nothing, the money goes back.

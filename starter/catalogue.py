@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from activities.contracts.orders import AddNote, Identify
 from activities.contracts.records import AddPaymentMethod, CloseIncident, Entry, PutCustomer, PutProduct
 from db.reads import catalogue as reads
 from domain.errors import ErrorCode, TeikiError
@@ -33,7 +34,9 @@ class Entries:
         self._teiki = teiki
 
     async def _enter(
-        self, workflow: Any, order: PutCustomer | PutProduct | AddPaymentMethod | CloseIncident
+        self,
+        workflow: Any,
+        order: PutCustomer | PutProduct | AddPaymentMethod | CloseIncident | AddNote | Identify,
     ) -> str:
         # The id holds the content too: the same request id with other content must reach the database, which refuses
         # it, and not be answered with the first one's result.

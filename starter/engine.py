@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 from temporalio.client import (
@@ -20,18 +20,13 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import ErrorCode, TeikiError
 from starter.precedence import precedence
-from workflows.visibility import CUSTOMER, KIND, PRODUCT, STATUS
+from workflows.visibility import search_attributes
 
 _PATIENCE_SECONDS: Final = 30.0
 """How long a caller waits for an answer. What was accepted goes on without the caller."""
@@ -74,7 +69,15 @@ class Engine:
         return self._client.service_client.config.target_host
 
     async def start_and_update(
-        self, workflow: Any, start: BaseModel, update: Any, *, workflow_id: str, customer: str, product: str
+        self,
+        workflow: Any,
+        start: BaseModel,
+        update: Any,
+        *,
+        workflow_id: str,
+        kind: Literal["subscription", "order"],
+        customer: str,
+        product: str,
     ) -> Any:
         """Start an entity and wait for its first answer, in one round trip."""
         operation = WithStartWorkflowOperation(
@@ -84,15 +87,8 @@ class Engine:
             task_queue=self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            static_summary="Subscription",
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(STATUS, "unverified"),
-                    SearchAttributePair(CUSTOMER, customer),
-                    SearchAttributePair(PRODUCT, product),
-                    SearchAttributePair(KIND, "subscription"),
-                ]
-            ),
+            static_summary=kind.capitalize(),
+            search_attributes=search_attributes(kind, customer=customer, product=product),
         )
         async with _translated(workflow_id):
             return await self._client.execute_update_with_start_workflow(
@@ -150,6 +146,11 @@ class Engine:
                 return await result
             finally:
                 result.cancel()
+
+    async def notify(self, workflow_id: str, signal: str, notice: BaseModel) -> None:
+        """Tell a running workflow a fact nobody waits for; `NotRunning` when there is none."""
+        async with _translated(workflow_id):
+            await self._client.get_workflow_handle(workflow_id).signal(signal, notice)
 
     async def update(self, workflow_id: str, update: Any, command: Any, *, update_id: str) -> Any:
         """Send a command to a running workflow; raises `NotRunning` when there is none."""

@@ -71,6 +71,7 @@ class Subscriptions:
             messages.SubscriptionInput(id=subscription_id, create=command, scenario_start=scenario_start),
             SubscriptionWorkflow.await_opened,
             workflow_id=subscription_workflow_id(subscription_id),
+            kind="subscription",
             customer=spec.customer_id,
             product=spec.product_id,
         )

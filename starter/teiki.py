@@ -25,7 +25,9 @@ from runtime.settings import Settings
 from runtime.temporal import connect
 from starter.attention import Attention
 from starter.catalogue import Customers, PaymentMethods, Products
+from starter.deposits import Deposits
 from starter.engine import Engine
+from starter.orders import Orders
 from starter.reconciliation import Reconciliations
 from starter.subscriptions import Subscriptions
 
@@ -42,6 +44,8 @@ class Teiki:
         self.engine = Engine(client, settings.task_queue)
         self.now = clock
         self.subscriptions = Subscriptions(self)
+        self.orders = Orders(self)
+        self.deposits = Deposits(self)
         self.customers = Customers(self)
         self.products = Products(self)
         self.payment_methods = PaymentMethods(self)

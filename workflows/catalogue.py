@@ -1,4 +1,4 @@
-"""Entering customers, products and payment methods, and closing incidents: short workflows of one activity.
+"""Entering customers, products, payment methods and notes, and closing incidents: short workflows of one activity.
 
 They go through the engine like every other write, so that an accepted entry survives any crash and the services that
 make it need no access to the database. Workflow id `catalogue/<id of the entry>/<request id>`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
+    from activities.contracts.orders import AddNote, Identify, OrdersContract
     from activities.contracts.records import (
         AddPaymentMethod,
         CloseIncident,
@@ -40,6 +41,20 @@ class AddPaymentMethodEntry:
     async def run(self, order: AddPaymentMethod) -> Entry:
         # The gateway is asked what the token is, hence the longer time-out.
         return await workflow.execute_activity_method(RecordsContract.add_payment_method, order, **MONEY)
+
+
+@workflow.defn(name="AddNote")
+class AddNoteEntry:
+    @workflow.run
+    async def run(self, order: AddNote) -> Entry:
+        return await workflow.execute_activity_method(OrdersContract.add_note, order, **RECORD)
+
+
+@workflow.defn(name="Identify")
+class IdentifyEntry:
+    @workflow.run
+    async def run(self, order: Identify) -> Entry:
+        return await workflow.execute_activity_method(OrdersContract.identify, order, **RECORD)
 
 
 @workflow.defn(name="CloseIncident")

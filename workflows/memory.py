@@ -40,8 +40,9 @@ class Memory:
         self._cycles = 0
         self._writes = 0
         self._clock = ScenarioClock(start.clock_offset)
-        if start.state is None:
+        if start.state is None and start.scenario_start is not None:
             self._clock = ScenarioClock.starting(start.scenario_start, workflow.now())
+        self._told = start.told
         self._written = start.written or (row_of(start.state) if start.state else None)
 
     async def _record(

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from domain.free_text import require_free_text
 from domain.money import Money
+from domain.order_state import SubscriptionFact
 from domain.projection import Row, SubscriptionView
 from domain.resume import Plan
 from domain.subscription import State
@@ -157,6 +158,7 @@ class SubscriptionInput(BaseModel):
         seen: request ids of recent commands → fingerprints, so that a repetition after continue-as-new is one.
         written: the database row's columns when they are not what `state` implies.
         cycles_per_run: payments settled before history is cut.
+        order_workflow_id: the order that it pays, which is told what becomes of it; `told`: what it was told last.
     """
 
     id: str
@@ -167,3 +169,12 @@ class SubscriptionInput(BaseModel):
     seen: dict[str, str] = Field(default_factory=dict)
     written: Row | None = None
     cycles_per_run: int = 6
+    order_workflow_id: str | None = None
+    told: SubscriptionFact | None = None
+
+
+class GatewayNotice(BaseModel):
+    """The payment company said that something happened to one of its records: the workflow asks what."""
+
+    gateway_id: str
+    reference: str

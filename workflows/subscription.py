@@ -12,13 +12,15 @@ import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError
 
 with workflow.unsafe.imports_passed_through():
     from activities.contracts.records import OpenInput, RecordsContract
     from domain import operations
     from domain.errors import TeikiError
-    from domain.projection import row_of, view_of
-    from domain.subscription import State, Step, StepKind, next_step
+    from domain.order_state import SubscriptionFact
+    from domain.projection import order_fact, row_of, view_of
+    from domain.subscription import State, Status, Step, StepKind, next_step
     from domain.terms import agree
     from domain.unresolved import Mode
     from workflows import messages
@@ -52,11 +54,13 @@ class Subscription(SubscriptionOperations, SubscriptionMoney):
 
     async def _live(self, start: messages.SubscriptionInput) -> messages.Opened | messages.Answer:
         if start.state is None and not await self._open():
+            await self._tell_the_order()
             await workflow.wait_condition(workflow.all_handlers_finished)
             assert self._opened is not None
             return self._opened
         while not self._is_over():
             self._changed = False
+            await self._tell_the_order()
             step = next_step(self._current)
             workflow.set_current_details(details(self._current, step))
             if self._stop_requested:
@@ -67,8 +71,24 @@ class Subscription(SubscriptionOperations, SubscriptionMoney):
             elif await self._reached(step):
                 async with self._lock:
                     await self._take_the_next_step()
+        await self._tell_the_order()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._answer()
+
+    async def _tell_the_order(self) -> None:
+        """An order that this subscription pays hears of every payment and change of status."""
+        if self._start.order_workflow_id is None:
+            return
+        refused = SubscriptionFact(status=Status.CANCELED, charges=0)
+        fact = order_fact(self._state) if self._state is not None else refused
+        if fact == self._told:
+            return
+        order = workflow.get_external_workflow_handle(self._start.order_workflow_id)
+        try:
+            await order.signal("subscription_changed", fact)
+        except FailureError:
+            workflow.logger.warning("the subscription's order has ended before it was told")
+        self._told = fact
 
     async def _reached(self, step: Step | None) -> bool:
         """Wait for the step's instant; False when an operation changed the course meanwhile."""
@@ -182,6 +202,11 @@ class Subscription(SubscriptionOperations, SubscriptionMoney):
                 seen=self._seen,
                 written=None if self._row == implied else self._row,
                 cycles_per_run=self._start.cycles_per_run,
+                **(
+                    {"order_workflow_id": self._start.order_workflow_id, "told": self._told}
+                    if self._start.order_workflow_id
+                    else {}
+                ),
             ),
             initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE
             if workflow.info().is_target_worker_deployment_version_changed()

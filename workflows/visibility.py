@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
 with workflow.unsafe.imports_passed_through():
     from domain.billing_calendar import parse_zone
@@ -21,6 +21,21 @@ STATUS: Final = SearchAttributeKey.for_keyword("TeikiStatus")
 CUSTOMER: Final = SearchAttributeKey.for_keyword("TeikiCustomer")
 PRODUCT: Final = SearchAttributeKey.for_keyword("TeikiProduct")
 KIND: Final = SearchAttributeKey.for_keyword("TeikiKind")
+
+
+FIRST_STATUS: Final = {"subscription": "unverified", "order": "in_process", "deposit": "requested"}
+
+
+def search_attributes(kind: str, *, customer: str, product: str) -> TypedSearchAttributes:
+    """What a new entity is found by: opaque ids, its kind and its first status."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(STATUS, FIRST_STATUS[kind]),
+            SearchAttributePair(CUSTOMER, customer),
+            SearchAttributePair(PRODUCT, product),
+            SearchAttributePair(KIND, kind),
+        ]
+    )
 
 
 def timer_summary(state: State, step: Step) -> str:

@@ -6,6 +6,7 @@ who shows them converts to the zone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy import Row, select
 
 from db.engine import Database
-from db.tables import attempts, history, payments
+from db.tables import attempts, history, payment_methods, payments
 from domain.money import Money
 
 
@@ -43,8 +44,8 @@ class SkipEntry(_Entry):
 
 class StatusEntry(_Entry):
     type: Literal["status"] = "status"
-    object: Literal["subscription"] = "subscription"
-    from_: str = Field(alias="from")
+    object: str = "subscription"
+    from_: str | None = Field(alias="from")
     to: str
     reason: str
     payment: int | None = None
@@ -68,6 +69,23 @@ class RefundEntry(_Entry):
     amount: Money
 
 
+class PointsEntry(_Entry):
+    """`points` is negative when they are taken back."""
+
+    type: Literal["points"] = "points"
+    what: Literal["earned", "taken_back"]
+    points: int
+
+
+class FeeEntry(_Entry):
+    """What the payment company took for a remittance."""
+
+    type: Literal["fee"] = "fee"
+    payment: int | None = None
+    reason: str
+    amount: Money
+
+
 class IncidentEntry(_Entry):
     """Something that does not add up and that people see; `amount` when money is at stake."""
 
@@ -78,15 +96,25 @@ class IncidentEntry(_Entry):
     amount: Money | None = None
 
 
-Entry = ChargeEntry | SkipEntry | StatusEntry | OperationEntry | RefundEntry | IncidentEntry
+Entry = (
+    ChargeEntry
+    | SkipEntry
+    | StatusEntry
+    | OperationEntry
+    | RefundEntry
+    | PointsEntry
+    | FeeEntry
+    | IncidentEntry
+)
 _ENTRY: Final[TypeAdapter[Entry]] = TypeAdapter(Annotated[Entry, Field(discriminator="type")])
 
 _ATTEMPTS: Final = (
-    select(attempts, payments.c.due_at)
+    select(attempts, payments.c.due_at, payment_methods.c.kind)
     .join(
         payments,
         (payments.c.object_id == attempts.c.object_id) & (payments.c.number == attempts.c.number),
     )
+    .join(payment_methods, payment_methods.c.id == attempts.c.payment_method_id)
     .order_by(attempts.c.sent_at, attempts.c.seq)
 )
 _EVENTS: Final = select(history).order_by(history.c.at, history.c.seq)
@@ -119,7 +147,8 @@ def outcome_of(state: str, decline: str | None) -> Literal["succeeded", "failed"
 
 def _of_attempt(row: Row[Any]) -> Entry | None:
     outcome = outcome_of(row.state, row.decline)
-    if outcome is None or row.purpose != "charge":
+    # A slip's issue is no charge: what becomes of the deposit is told by its statuses.
+    if outcome is None or row.purpose != "charge" or row.kind == "konbini":
         return None
     return ChargeEntry(
         at=row.sent_at,
@@ -135,32 +164,73 @@ def _of_attempt(row: Row[Any]) -> Entry | None:
 
 def _of_event(row: Row[Any], *, creation: bool) -> Entry | None:
     """The entry of an event; None for kinds that attempts tell better, and for the creation unless wanted."""
+    if row.kind == "operation" and row.data["do"] in ("create", "place") and not creation:
+        return None
+    read = _READERS.get(row.kind)
+    return read(row, {"at": row.at, "seq": row.seq}) if read is not None else None
+
+
+def _operation(row: Row[Any], common: dict[str, Any]) -> Entry:
+    arguments = row.data.get("arguments", {})
+    return OperationEntry(
+        **common, do=row.data["do"], actor=row.actor, comment=row.comment, arguments=arguments
+    )
+
+
+def _status(row: Row[Any], common: dict[str, Any]) -> Entry | None:
+    """How something began is no change, except that a permission was granted."""
+    if row.data["from"] is None and row.data.get("object") != "permission":
+        return None
+    return _ENTRY.validate_python(common | {"type": "status", "payment": row.number} | row.data)
+
+
+def _skip(row: Row[Any], common: dict[str, Any]) -> Entry:
+    return SkipEntry(**common, payment=row.number, due=row.data["due"], reason=row.data["reason"])
+
+
+def _refund(row: Row[Any], common: dict[str, Any]) -> Entry | None:
     data = row.data
-    common = {"at": row.at, "seq": row.seq}
-    if row.kind == "operation" and (creation or data["do"] != "create"):
-        return OperationEntry(
-            **common, do=data["do"], actor=row.actor, comment=row.comment, arguments=data.get("arguments", {})
-        )
-    if row.kind == "status" and data["from"] is not None:
-        return _ENTRY.validate_python(common | {"type": "status", "payment": row.number} | data)
-    if row.kind == "skip":
-        return SkipEntry(**common, payment=row.number, due=data["due"], reason=data["reason"])
-    if row.kind == "refund" and data["outcome"] in ("succeeded", "failed"):
-        return RefundEntry(
-            **common,
-            payment=row.number,
-            outcome=data["outcome"],
-            reason=data.get("reason"),
-            decline=data.get("decline"),
-            amount=Money(minor=data["amount_minor"], currency=data["currency"]),
-        )
-    if row.kind == "incident":
-        amount = Money(minor=data["amount_minor"], currency=data["currency"]) if "currency" in data else None
-        return IncidentEntry(
-            **common,
-            payment=row.number,
-            kind=data["kind"],
-            outcome=data.get("outcome", "opened"),
-            amount=amount,
-        )
-    return None
+    if data["outcome"] not in ("succeeded", "failed"):
+        return None
+    return RefundEntry(
+        **common,
+        payment=row.number,
+        outcome=data["outcome"],
+        reason=data.get("reason"),
+        decline=data.get("decline"),
+        amount=_money(data),
+    )
+
+
+def _points(row: Row[Any], common: dict[str, Any]) -> Entry:
+    return PointsEntry(**common, what=row.data["what"], points=row.data["points"])
+
+
+def _fee(row: Row[Any], common: dict[str, Any]) -> Entry:
+    return FeeEntry(**common, payment=row.number, reason=row.data["reason"], amount=_money(row.data))
+
+
+def _incident(row: Row[Any], common: dict[str, Any]) -> Entry:
+    data = row.data
+    return IncidentEntry(
+        **common,
+        payment=row.number,
+        kind=data["kind"],
+        outcome=data.get("outcome", "opened"),
+        amount=_money(data) if "currency" in data else None,
+    )
+
+
+def _money(data: dict[str, Any]) -> Money:
+    return Money(minor=data["amount_minor"], currency=data["currency"])
+
+
+_READERS: Final[dict[str, Callable[[Row[Any], dict[str, Any]], Entry | None]]] = {
+    "operation": _operation,
+    "status": _status,
+    "skip": _skip,
+    "refund": _refund,
+    "points": _points,
+    "fee": _fee,
+    "incident": _incident,
+}

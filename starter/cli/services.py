@@ -147,9 +147,9 @@ def simulate(
 
     scenario = read_scenario(file)
     # Terms that no subscription could have are refused before anything is started for them.
-    agree(
-        scenario.spec(customer_id="cus_0", product_id="prd_0", payment_method_id="pm_0"), now=scenario.start
-    )
+    if scenario.subscription is not None:
+        spec = scenario.spec(customer_id="cus_0", product_id="prd_0", payment_method_id="pm_0")
+        agree(spec, now=scenario.start)
     logging.getLogger().addHandler(logging.NullHandler())
     report = run_cli(_play(scenario))
     if as_json:
@@ -164,14 +164,14 @@ def simulate(
 
 async def _play(scenario: Scenario) -> Report:
     from starter.simulate.lab import laboratory  # noqa: PLC0415 - as above
-    from starter.simulate.player import Player  # noqa: PLC0415
+    from starter.simulate.order_player import player_of  # noqa: PLC0415
 
     told = errors()
     told.print("Starting Postgres, Temporal, the sandbox gateway and a worker …", style="dim")
     async with laboratory() as lab:
         told.print(f"Playing {scenario.name} …", style="dim")
         with busy("Time flies …"):
-            return await Player(lab, scenario).play()
+            return await player_of(lab, scenario).play()
 
 
 # ---------------------------------------------------------------------- doctor

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pydantic import ValidationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import ErrorCode, TeikiError
 from domain.identifiers import subscription_workflow_id
@@ -19,7 +20,6 @@ from domain.scenario_clock import ScenarioClock
 from starter.simulate.lab import Lab
 from starter.simulate.report import Report, aside_entry, report
 from starter.simulate.scenario import Event, Scenario, token_of
-from starter.subscriptions import Subscription
 from starter.teiki import Teiki
 
 _SETTLE_POLL_SECONDS: Final = 0.01
@@ -36,6 +36,8 @@ class Player:
         self._now = scenario.start
         self._teiki = Teiki(lab.client, lab.settings, clock=lambda: self._now)
         self._aside: list[dict[str, Any]] = []
+        self._objects: list[str] = []
+        """Whose money is played with: ids of subscriptions and orders."""
 
     async def play(self) -> Report:
         """Run it to `until`.
@@ -45,34 +47,41 @@ class Player:
         """
         async with self._teiki:
             self._customer = await self._teiki.customers.put(email="scenario@example.com")
-            product = await self._teiki.products.put(name=self._scenario.name[:200] or "scenario")
-            spec = self._scenario.spec(
-                customer_id=self._customer,
-                product_id=product,
-                payment_method_id=await self._card(self._scenario.token),
-            )
-            subscription = await self._teiki.subscriptions.create(
-                spec, actor="service:simulate", scenario_start=self._scenario.start
-            )
-            self._workflow_id = subscription_workflow_id(subscription.id)
+            await self._begin()
             # Taken after the creation, so it is at most some milliseconds late: an event at a due instant comes second.
             self._clock = ScenarioClock.starting(
                 self._scenario.start, await self._lab.environment.get_current_time()
             )
             for event in sorted(self._scenario.events, key=lambda event: event.at):
                 await self._advance(event.at)
-                await self._do(subscription, event)
+                await self._do(event)
             await self._advance(self._scenario.until)
             try:
-                return await report(
-                    self._scenario,
-                    subscription,
-                    self._teiki,
-                    self._aside,
-                    await self._gateway_totals(subscription),
-                )
+                return await self._report()
             finally:
                 await self._clear_away()
+
+    # ------------------------------------------------------------------ what is played
+
+    async def _begin(self) -> None:
+        product = await self._teiki.products.put(name=self._scenario.name[:200] or "scenario")
+        spec = self._scenario.spec(
+            customer_id=self._customer,
+            product_id=product,
+            payment_method_id=await self._card(self._scenario.token),
+        )
+        self._subscription = await self._teiki.subscriptions.create(
+            spec, actor="service:simulate", scenario_start=self._scenario.start
+        )
+        self._objects = [self._subscription.id]
+
+    def _workflow_ids(self) -> list[str]:
+        """Every workflow that may be at work."""
+        return [subscription_workflow_id(self._subscription.id)]
+
+    async def _report(self) -> Report:
+        totals = await self._gateway_totals()
+        return await report(self._scenario, self._subscription, self._teiki, self._aside, totals)
 
     # ------------------------------------------------------------------ time
 
@@ -88,22 +97,30 @@ class Player:
 
     async def _quiet(self) -> None:
         """Wait until no activity and no workflow task is under way."""
-        handle = self._lab.client.get_workflow_handle(self._workflow_id)
         deadline = asyncio.get_running_loop().time() + _SETTLE_SECONDS_MAX
         quiet = 0
         while quiet < 2:
-            described = (await handle.describe()).raw_description
-            busy = described.pending_activities or described.HasField("pending_workflow_task")
+            # One workflow may wake another, so all must be seen at rest one after the other, twice.
+            busy = any([await self._is_busy(workflow_id) for workflow_id in self._workflow_ids()])
             quiet = 0 if busy else quiet + 1
             if asyncio.get_running_loop().time() > deadline:
                 raise TeikiError(ErrorCode.ENGINE_UNAVAILABLE, "The simulation does not come to rest.")
             await asyncio.sleep(_SETTLE_POLL_SECONDS if busy else 0)
 
+    async def _is_busy(self, workflow_id: str) -> bool:
+        try:
+            described = (await self._lab.client.get_workflow_handle(workflow_id).describe()).raw_description
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return bool(described.pending_activities or described.HasField("pending_workflow_task"))
+
     # ------------------------------------------------------------------ events
 
-    async def _do(self, subscription: Subscription, event: Event) -> None:
+    async def _do(self, event: Event) -> None:
         try:
-            await self._operation(subscription, event)
+            await self._operation(event)
             if event.arguments().get("dry_run"):
                 self._aside.append(aside_entry(event, None))
         except TeikiError as error:
@@ -118,7 +135,8 @@ class Player:
             self._aside.append(aside_entry(event, mistake))
         await self._quiet()
 
-    async def _operation(self, subscription: Subscription, event: Event) -> None:
+    async def _operation(self, event: Event) -> None:
+        subscription = self._subscription
         given = {"actor": "operator:scenario", **event.arguments()}
         if event.do == "change_card":
             named = [given.pop(name, None) for name in ("payment_method", "card", "token")]
@@ -146,13 +164,14 @@ class Player:
                 token = content["token"]
         return await self._teiki.payment_methods.add(customer_id=self._customer, token=token)
 
-    async def _gateway_totals(self, subscription: Subscription) -> dict[str, int]:
-        """What the gateway's own book shows as settled for this subscription, refunds taken off."""
+    async def _gateway_totals(self) -> dict[str, int]:
+        """What the gateway's own book shows as settled for what is played, refunds taken off."""
         async with self._lab.http.get("/_audit/ledger") as answer:
             book = await answer.json()
         totals: dict[str, int] = {}
         for entry in book["charges"]:
-            if entry["reference"].startswith(subscription.id + "/") and entry["state"] == "settled":
+            subject = entry["reference"].partition("/")[0]
+            if subject in self._objects and entry["state"] == "settled":
                 money = entry["amount"]
                 left = money["minor"] - entry.get("refunded_minor", 0)
                 totals[money["currency"]] = totals.get(money["currency"], 0) + left
@@ -160,9 +179,14 @@ class Player:
 
     async def _clear_away(self) -> None:
         """The server's clock is one for all: what goes on would slow the next scenario down."""
-        handle = self._lab.client.get_workflow_handle(self._workflow_id)
-        if (await handle.describe()).close_time is None:
-            await handle.terminate("the scenario is over")
+        for workflow_id in self._workflow_ids():
+            handle = self._lab.client.get_workflow_handle(workflow_id)
+            try:
+                if (await handle.describe()).close_time is None:
+                    await handle.terminate("the scenario is over")
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    raise
 
 
 def _next_payment_at(given: dict[str, Any]) -> datetime | None:

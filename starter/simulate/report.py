@@ -56,17 +56,15 @@ async def report(
     zone = parse_zone(detail.zone)
     happened = await timeline(database, subscription.id)
     entries = [entry.model_dump(by_alias=True, exclude_none=True) for entry in happened]
-    # A refused event changed nothing, so it stands behind whatever else happened at its instant.
-    merged = sorted([*entries, *aside], key=lambda entry: _rounded(entry["at"]))
     final = {
         "status": detail.status.value,
         "charges": detail.charges,
-        "next_payment_at": _shown(next_payment_at(detail.next_kind, detail.next_at), zone),
-        "cancel_at": _shown(detail.cancel_at, zone),
+        "next_payment_at": shown(next_payment_at(detail.next_kind, detail.next_at), zone),
+        "cancel_at": shown(detail.cancel_at, zone),
     }
     return Report(
         name=scenario.name,
-        timeline=[_entry(entry, zone) for entry in merged],
+        timeline=merged(entries, aside, zone),
         final=final,
         ledger={
             "gateway_settled": gateway_settled,
@@ -75,9 +73,16 @@ async def report(
     )
 
 
+def merged(
+    happened: list[dict[str, Any]], aside: list[dict[str, Any]], zone: ZoneInfo
+) -> list[dict[str, Any]]:
+    """By instant; a refused event changed nothing, so it stands behind whatever else happened at its instant."""
+    return [_entry(entry, zone) for entry in sorted([*happened, *aside], key=lambda one: _rounded(one["at"]))]
+
+
 def _entry(entry: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
     return {
-        name: _shown(value, zone) if isinstance(value, datetime) else value for name, value in entry.items()
+        name: shown(value, zone) if isinstance(value, datetime) else value for name, value in entry.items()
     }
 
 
@@ -86,7 +91,8 @@ def _rounded(instant: datetime) -> datetime:
     return (instant + timedelta(milliseconds=500)).replace(microsecond=0)
 
 
-def _shown(instant: datetime | None, zone: ZoneInfo) -> str | None:
+def shown(instant: datetime | None, zone: ZoneInfo) -> str | None:
+    """To the second, with the zone's offset."""
     return None if instant is None else _rounded(instant).astimezone(zone).isoformat()
 
 
@@ -115,7 +121,10 @@ def _cells(entry: dict[str, Any]) -> tuple[str, str, str]:
         amount = Money.model_validate(entry["amount"])
         return f"charge {outcome}", payment, f"attempt {entry['attempt']}: {amount}{decline}{late}"
     if kind == "status":
-        return "status", payment, f"{entry['from']} → [bold]{entry['to']}[/] ({entry['reason']})"
+        change = f"{entry['from'] or 'none'} → [bold]{entry['to']}[/] ({entry['reason']})"
+        return f"{entry['object']}" if entry["object"] != "subscription" else "status", payment, change
+    if kind == "points":
+        return "points", "", f"{entry['points']:+} ({entry['what'].replace('_', ' ')})"
     if kind == "operation":
         refused = f" [red]refused[/]: {entry['code']}" if entry["result"] == "refused" else " accepted"
         return "operation", "", entry["do"] + refused
@@ -126,10 +135,26 @@ def _cells(entry: dict[str, Any]) -> tuple[str, str, str]:
 
 def summary(result: Report) -> str:
     final = result.final
+    if "order_status" in final:
+        told = _order_summary(final)
+    else:
+        told = (
+            f"final: [bold]{final['status']}[/], {final['charges']} charges, "
+            f"next payment {final['next_payment_at'] or 'none'}"
+        )
     books = "agree" if result.books_agree else "[bold red]DIFFER[/]"
     totals = " + ".join(str(Money(minor=m, currency=c)) for c, m in result.ledger["database_settled"].items())
+    return f"{told}\nledger: {totals or 'nothing'} settled; the gateway's book and ours {books}"
+
+
+def _order_summary(final: dict[str, Any]) -> str:
+    permission = final["permission"]
+    access = (
+        f"{permission['status']} until {permission['ends_at'] or 'further notice'}" if permission else "none"
+    )
+    money = {name: Money.model_validate(final[name]) for name in ("refunded", "fees")}
     return (
-        f"final: [bold]{final['status']}[/], {final['charges']} charges, "
-        f"next payment {final['next_payment_at'] or 'none'}\n"
-        f"ledger: {totals or 'nothing'} settled; the gateway's book and ours {books}"
+        f"final: order {final['order_number']} [bold]{final['order_status']}[/] ({final['payment_status']}), "
+        f"permission {access}\n"
+        f"points {final['points']}, refunded {money['refunded']}, fees {money['fees']}"
     )

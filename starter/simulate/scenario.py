@@ -7,15 +7,31 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from domain.errors import ErrorCode, TeikiError
 from domain.terms import SubscriptionSpec, require_instant
 from starter.documents import UnreadableDocument, read_document
+from starter.simulate.scenario_order import ScenarioOrder
 
 Operation = Literal["suspend", "resume", "cancel", "recover", "change_card", "change_amount"]
+OrderOperation = Literal[
+    "use",
+    "process_access",
+    "cancel_order",
+    "cancel_subscription",
+    "issue_slip",
+    "change_custom_fields",
+    "identify",
+    "note",
+    "deposit_paid",
+    "deposit_preliminary",
+    "deposit_preliminary_canceled",
+]
+_OF_SUBSCRIPTIONS: Final = frozenset(get_args(Operation))
+_OF_ORDERS: Final = frozenset(get_args(OrderOperation))
 
 
 class Event(BaseModel):
@@ -24,7 +40,7 @@ class Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     at: datetime
-    do: Operation
+    do: Operation | OrderOperation
 
     @field_validator("at")
     @classmethod
@@ -41,6 +57,7 @@ class Scenario(BaseModel):
     Attributes:
         subscription: the terms, as in `SubscriptionSpec`, without customer and product. `payment_method` may name a
             token of the sandbox (`tok_expired`) or a kind (`konbini`); left out, a card follows the script.
+        order: in place of a subscription: a product and how it is bought.
         gateway: the outcome of each charge attempt in turn; afterwards every charge is approved.
     """
 
@@ -48,7 +65,8 @@ class Scenario(BaseModel):
 
     name: str = "scenario"
     start: datetime
-    subscription: dict[str, Any]
+    subscription: dict[str, Any] | None = None
+    order: ScenarioOrder | None = None
     gateway: list[str | dict[str, Any]] = Field(default_factory=list)
     events: list[Event] = Field(default_factory=list)
     until: datetime
@@ -60,6 +78,14 @@ class Scenario(BaseModel):
 
     @model_validator(mode="after")
     def _in_order(self) -> Scenario:
+        if (self.subscription is None) == (self.order is None):
+            raise TeikiError(ErrorCode.SCENARIO_INVALID, "A scenario has a subscription or an order.")
+        known = _OF_SUBSCRIPTIONS if self.order is None else _OF_ORDERS | _OF_SUBSCRIPTIONS
+        strange = [event.do for event in self.events if event.do not in known]
+        if strange:
+            raise TeikiError(
+                ErrorCode.SCENARIO_INVALID, "A subscription has no such operation.", do=strange[0]
+            )
         if self.until <= self.start:
             raise TeikiError(ErrorCode.SCENARIO_INVALID, "`until` must be after `start`.")
         outside = [event.at.isoformat() for event in self.events if not self.start <= event.at <= self.until]
@@ -72,11 +98,13 @@ class Scenario(BaseModel):
     @property
     def token(self) -> str | None:
         """The sandbox token that pays; None: a card that follows the script in `gateway`."""
-        return token_of(self.subscription.get("payment_method"))
+        named = self.order.payment_method if self.order else (self.subscription or {}).get("payment_method")
+        return token_of(named)
 
     def spec(self, *, customer_id: str, product_id: str, payment_method_id: str) -> SubscriptionSpec:
         """The terms as the SDK takes them."""
-        terms = {name: value for name, value in self.subscription.items() if name != "payment_method"}
+        given = self.subscription or {}
+        terms = {name: value for name, value in given.items() if name != "payment_method"}
         return SubscriptionSpec.model_validate(
             {
                 **terms,
@@ -117,7 +145,10 @@ def parse_scenario(document: Any) -> Scenario:
     try:
         scenario = Scenario.model_validate(document)
         # The ids are made up only to have the terms checked before anything is started.
-        scenario.spec(customer_id="cus_0", product_id="prd_0", payment_method_id="pm_0")
+        if scenario.order is None:
+            scenario.spec(customer_id="cus_0", product_id="prd_0", payment_method_id="pm_0")
+        else:
+            scenario.order.spec(customer_id="cus_0", product_id="prd_0", payment_method_id="pm_0")
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

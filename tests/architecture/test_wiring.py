@@ -11,14 +11,17 @@ from temporalio import activity
 
 from activities.billing import BillingActivities
 from activities.contracts.billing import BillingContract
+from activities.contracts.orders import OrdersContract
 from activities.contracts.reconciliation import ReconciliationContract
 from activities.contracts.records import RecordsContract
+from activities.orders import OrdersActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
 from tests.architecture.reading import ROOT, modules, name_of, tree
 
 IMPLEMENTED = {
     BillingContract: BillingActivities,
+    OrdersContract: OrdersActivities,
     ReconciliationContract: ReconciliationActivities,
     RecordsContract: RecordsActivities,
 }

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from starter.simulate.lab import Lab, laboratory
-from starter.simulate.player import Player
+from starter.simulate.order_player import player_of
 from starter.simulate.report import Report
 from starter.simulate.scenario import parse_scenario
 
@@ -50,7 +50,7 @@ def play(lab: Lab) -> Play:
                 for when, what, *more in events
             ],
         }
-        return await Player(lab, parse_scenario(document)).play()
+        return await player_of(lab, parse_scenario(document)).play()
 
     return played
 

@@ -1,0 +1,73 @@
+"""The answer of an order's simulation (spec: interfaces.md §3)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from db.reads.ledger import settled_totals
+from db.reads.order_outcome import OrderOutcome, order_outcome
+from db.reads.timeline import timeline
+from domain.billing_calendar import parse_zone
+from starter.simulate.report import Report, merged, shown
+from starter.simulate.scenario import Scenario
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from starter.teiki import Teiki
+
+
+async def order_report(
+    scenario: Scenario,
+    order_id: str,
+    objects: list[str],
+    teiki: Teiki,
+    aside: list[dict[str, Any]],
+    gateway_settled: dict[str, int],
+) -> Report:
+    """Read the books of the order, its slips and its subscription, and put everything in order."""
+    database = await teiki.database()
+    outcome = await order_outcome(database, order_id, objects)
+    zone = parse_zone(outcome.zone)
+    happened: list[dict[str, Any]] = []
+    settled: Counter[str] = Counter()
+    for name in objects:
+        entries = await timeline(database, name)
+        happened += [entry.model_dump(by_alias=True, exclude_none=True) for entry in entries]
+        settled.update(await settled_totals(database, object_id=name))
+    for entry in happened:
+        if entry["type"] == "status" and entry.get("object") == "permission":
+            entry.setdefault("from", None)
+    return Report(
+        name=scenario.name,
+        timeline=merged(happened, aside, zone),
+        final=_final(outcome, zone),
+        ledger={"gateway_settled": gateway_settled, "database_settled": dict(settled)},
+    )
+
+
+def _final(outcome: OrderOutcome, zone: ZoneInfo) -> dict[str, Any]:
+    permission = outcome.permission
+    return {
+        "order_number": outcome.number,
+        "order_status": outcome.status,
+        "reason": outcome.reason,
+        "payment_status": outcome.payment_status,
+        "payments": outcome.payments,
+        "permission": None
+        if permission is None
+        else {
+            "status": permission.status,
+            "starts_at": shown(permission.starts_at, zone),
+            "ends_at": shown(permission.ends_at, zone),
+            "membership_number": permission.membership_number,
+        },
+        "confirmed_at": shown(outcome.confirmed_at, zone),
+        "expires_on": outcome.expires_on.isoformat() if outcome.expires_on else None,
+        "points": outcome.points_earned,
+        "points_expected": outcome.points_expected,
+        "refunded": outcome.refunded.model_dump(),
+        "fees": outcome.fees.model_dump(),
+        "next_payment_at": shown(outcome.next_payment_at, zone),
+    }

@@ -1,0 +1,362 @@
+"""One Konbini slip: issued, asked about, paid or voided, and watched for late money (spec: orders.md §4).
+
+Notices are hints. Every decision follows from what the payment company's book shows when it is asked, so the end is the
+same whatever was lost, doubled or told in the wrong order. What becomes of the slip is written down and told to its
+order, which decides what it means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import FailureError
+
+with workflow.unsafe.imports_passed_through():
+    from activities.contracts.billing import (
+        BillingContract,
+        ChargeInput,
+        Outcome,
+        RefundInput,
+        SlipDetails,
+        SlipOrder,
+        Verdict,
+        VerifyInput,
+    )
+    from activities.contracts.orders import OrdersContract, RecordDepositInput
+    from domain import deposit as deposits
+    from domain.deposit import DepositMove, DepositState, Step, next_step
+    from domain.errors import ErrorCode, TeikiError
+    from domain.identifiers import order_workflow_id
+    from domain.order_state import DepositFact
+    from domain.refunds import RefundDue
+    from domain.scenario_clock import ScenarioClock
+    from domain.unresolved import InFlight, Mode, question_mode, unresolved
+    from workflows import order_messages as messages
+    from workflows.errors import refusal, refusals
+    from workflows.messages import GatewayNotice, SettleAttention
+    from workflows.options import MONEY, RECORD
+    from workflows.order_visibility import deposit_details, deposit_summary
+
+_ONLY_ATTEMPT = 1
+"""A slip is asked for once; another slip is another payment number."""
+
+
+@workflow.defn(name="KonbiniDeposit")
+class KonbiniDeposit:
+    """One slip. Workflow id `konbini/<id>`."""
+
+    @workflow.init
+    def __init__(self, start: messages.DepositInput) -> None:
+        self._state = start.state
+        self._clock = ScenarioClock(start.clock_offset)
+        self._is_new = start.is_new
+        self._seen = dict(start.seen)
+        self._lock = asyncio.Lock()
+        self._changed = False
+        self._noticed = False
+        self._writes = 0
+
+    # ------------------------------------------------------------------ what is told to it
+
+    @workflow.signal(description="The payment company has news: ask.")
+    def gateway_notified(self, notice: GatewayNotice) -> None:
+        self._hear()
+
+    @workflow.signal(description="The order does not want the slip any more: void it.")
+    def not_wanted(self, reason: str) -> None:
+        deposits.cancel(self._state, reason, self._now())
+        self._hear()
+
+    def _hear(self) -> None:
+        """Ask at once; news that come while an answer is awaited lead to one more question."""
+        deposits.noticed(self._state, self._now())
+        self._noticed = self._changed = True
+
+    # ------------------------------------------------------------------ the life of a slip
+
+    @workflow.run
+    async def run(self, start: messages.DepositInput) -> str:
+        # Shielded: "Request Cancellation" in the Web UI must not leave a slip that somebody can pay.
+        living = asyncio.create_task(self._live())
+        try:
+            return await asyncio.shield(living)
+        except asyncio.CancelledError:
+            self.not_wanted("canceled_in_the_engine")
+            return await living
+
+    async def _live(self) -> str:
+        if self._is_new:
+            await self._record([])
+        while (step := next_step(self._state)) is not None:
+            self._changed = False
+            workflow.set_current_details(deposit_details(self._state, step))
+            if workflow.info().is_continue_as_new_suggested():
+                await self._continue_as_new()
+            elif await self._reached(step):
+                async with self._lock:
+                    await self._take_the_next_step()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self._state.status.value
+
+    async def _reached(self, step: Step) -> bool:
+        remaining = step.at - self._now()
+        if remaining <= timedelta():
+            return True
+        try:
+            await workflow.wait_condition(
+                lambda: self._changed, timeout=remaining, timeout_summary=deposit_summary(step)
+            )
+        except TimeoutError:
+            return True
+        return False
+
+    async def _take_the_next_step(self) -> None:
+        step = next_step(self._state)
+        if step is None or step.at > self._now():
+            return
+        self._noticed = False
+        if step.name == "watch":
+            await self._watch()
+        elif step.name == "refund":
+            await self._return_late_money()
+        else:
+            await self._bring_forward(step)
+        if self._noticed:
+            deposits.noticed(self._state, self._now())
+
+    # ------------------------------------------------------------------ the slip
+
+    async def _bring_forward(self, step: Step) -> None:
+        """Issue the slip, ask about it, or void it; then write down and tell what it came to."""
+        assert self._state.flight is not None
+        voids = step.name == "void"
+        mode = question_mode(self._state.flight, self._now(), wanted=not voids, ended=voids)
+        if step.name == "ask":
+            mode = Mode.ASK  # a slip is pending for days; nothing is given up before its end
+        await self._concluded(await self._ask(mode), voids=voids)
+
+    async def _ask(self, mode: Mode, *, verdict: Verdict | None = None) -> Outcome:
+        state, now, flight = self._state, self._now(), self._state.flight
+        assert flight is not None
+        konbini = state.konbini
+        return await workflow.execute_activity_method(
+            BillingContract.charge,
+            ChargeInput(
+                object_id=state.order_id,
+                number=state.number,
+                attempt=_ONLY_ATTEMPT,
+                due_at=state.final_at,
+                at=flight.sent_at if mode is not Mode.SEND else now,
+                amount_minor=state.amount.minor,
+                currency=state.amount.currency,
+                row={},
+                konbini=SlipOrder(
+                    store=konbini.store.value,
+                    customer_name=konbini.customer_name,
+                    phone=konbini.phone,
+                    deadline_at=state.deadline_at,
+                ),
+                **({} if mode is Mode.SEND else {"mode": mode, "turn": flight.asks, "learned_at": now}),
+                **({"verdict": verdict} if verdict else {}),
+            ),
+            summary=f"slip {state.number}: {mode.value}",
+            **MONEY,
+        )
+
+    async def _concluded(self, result: Outcome, *, voids: bool = False) -> None:
+        state, now = self._state, self._now()
+        assert state.flight is not None
+        if result.outcome == "settled":
+            await self._record(deposits.paid(state, now))
+        elif result.outcome == "declined":
+            refused = result.decline is not None and state.gateway_id is None
+            await self._record(deposits.closed(state, now, refused=refused))
+        elif result.outcome == "pending":
+            is_first = state.status is deposits.DepositStatus.REQUESTED
+            moves = deposits.shown_pending(state, result.gateway_id, now, preliminary=result.preliminary)
+            if voids:
+                deposits.asked_in_vain(state, now)  # it could not be voided: again soon
+            if moves or is_first or result.slip is not None:
+                await self._record(moves, slip=result.slip)
+        else:
+            was_asked = state.status is not deposits.DepositStatus.REQUESTED and result.outcome == "unknown"
+            self._still_open(state.flight, result)
+            if was_asked:
+                deposits.asked_in_vain(state, now)
+
+    def _still_open(self, flight: InFlight, result: Outcome) -> None:
+        assert result.outcome not in ("settled", "declined")
+        unresolved(
+            flight,
+            result.outcome,  # type: ignore[arg-type]  # the two others were excluded
+            self._now(),
+            horizon_s=result.horizon_s,
+            key_ttl_s=result.key_ttl_s,
+            resent=result.resent,
+            retry_after_s=result.retry_after_s,
+        )
+
+    async def _record(self, moves: list[DepositMove], *, slip: SlipDetails | None = None) -> None:
+        """Write the slip down as it stands, and tell its order of each change."""
+        state = self._state
+        self._writes += 1
+        shown = ("amount", "deadline_at", "final_at", "status", "reason", "gateway_id", "paid_at")
+        await workflow.execute_activity_method(
+            OrdersContract.record_deposit,
+            RecordDepositInput(
+                deposit_id=state.id,
+                order_id=state.order_id,
+                number=state.number,
+                at=self._now(),
+                konbini=state.konbini,
+                slip=slip,
+                moves=tuple(moves),
+                event_key=f"{workflow.info().run_id}:{self._writes}",
+                **{name: getattr(state, name) for name in shown},
+            ),
+            summary=f"slip {state.number}: {state.status.value}",
+            **RECORD,
+        )
+        self._is_new = False
+        if moves:
+            await self._tell_the_order()
+
+    async def _tell_the_order(self) -> None:
+        state = self._state
+        fact = DepositFact(
+            deposit_id=state.id,
+            number=state.number,
+            status=state.status,
+            reason=state.reason,
+            at=self._now(),
+        )
+        order = workflow.get_external_workflow_handle(order_workflow_id(state.order_id))
+        try:
+            await order.signal("deposit_changed", fact)
+        except FailureError:
+            workflow.logger.warning("the slip's order has ended before it was told")
+
+    # ------------------------------------------------------------------ late money
+
+    async def _watch(self) -> None:
+        """Look for money that came after the end, or a second time; it goes back by itself."""
+        state = self._state
+        result = await workflow.execute_activity_method(
+            BillingContract.verify,
+            VerifyInput(
+                object_id=state.order_id,
+                number=state.number,
+                attempt=_ONLY_ATTEMPT,
+                at=self._now(),
+                konbini=True,
+            ),
+            summary=f"slip {state.number}: look for late money",
+            **MONEY,
+        )
+        for late in result.twins:
+            deposits.late_money(state, late.gateway_id, late.amount_minor, self._now())
+        deposits.watched(state, self._now(), clear=result.is_clear)
+
+    async def _return_late_money(self) -> None:
+        refund = self._state.next_refund
+        assert refund is not None
+        result = await self._give_back(refund, question_mode(refund.flight, self._now()))
+        if result.outcome == "settled":
+            self._close(refund)
+        else:
+            self._still_open(refund.flight, result)
+
+    async def _give_back(self, refund: RefundDue, mode: Mode, *, verdict: Verdict | None = None) -> Outcome:
+        return await workflow.execute_activity_method(
+            BillingContract.refund,
+            RefundInput(
+                object_id=self._state.order_id,
+                number=refund.number,
+                at=refund.sent_at,
+                reason="late_deposit",
+                mode=mode,
+                turn=refund.flight.asks,
+                returns=refund.returns,
+                attempt=refund.attempt,
+                **({"verdict": verdict} if verdict else {}),
+            ),
+            summary=f"slip {self._state.number}: return late money",
+            **MONEY,
+        )
+
+    def _close(self, refund: RefundDue) -> None:
+        self._state.refunds = tuple(other for other in self._state.refunds if other is not refund)
+
+    # ------------------------------------------------------------------ a person's word
+
+    @workflow.update(
+        description="Settle what waits for a person; the gateway is asked first and knows better."
+    )
+    async def settle_attention(self, command: SettleAttention) -> str:
+        async with self._lock:
+            if command.request_id in self._seen:
+                return self._state.status.value
+            with refusals():
+                refund = _waiting(self._state, command)
+            verdict = Verdict(moved=command.moved, gateway_id=command.gateway_id)
+            if refund is None:
+                result = await self._ask(Mode.ASK, verdict=verdict)
+            else:
+                result = await self._give_back(refund, Mode.ASK, verdict=verdict)
+            if result.outcome not in ("settled", "declined"):
+                raise refusal(
+                    ErrorCode.GATEWAY_DISAGREES,
+                    f"Nothing was changed: {result.hint or 'the gateway does not confirm it'}.",
+                    {"outcome": result.outcome},
+                )
+            if refund is None:
+                await self._concluded(result)
+            else:
+                self._close(refund)
+                if command.again and result.outcome == "declined":
+                    self._ask_again(refund)
+            self._seen[command.request_id] = command.fingerprint()
+            self._changed = True
+            return self._state.status.value
+
+    @settle_attention.validator
+    def _can_settle_attention(self, command: SettleAttention) -> None:
+        with refusals():
+            if command.request_id not in self._seen:
+                _waiting(self._state, command)
+
+    def _ask_again(self, refund: RefundDue) -> None:
+        now = self._now()
+        again = refund.model_copy(
+            update={"attempt": refund.attempt + 1, "flight": InFlight.unsent(now), "sent_at": now}
+        )
+        self._state.refunds = (*self._state.refunds, again)
+
+    # ------------------------------------------------------------------ time and the cut
+
+    def _now(self) -> datetime:
+        return self._clock.now(workflow.now())
+
+    async def _continue_as_new(self) -> None:
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        workflow.continue_as_new(
+            messages.DepositInput(
+                state=self._state, clock_offset=self._clock.offset, is_new=False, seen=self._seen
+            )
+        )
+
+
+def _waiting(state: DepositState, command: SettleAttention) -> RefundDue | None:
+    """The late payment meant; None: the slip itself."""
+    if command.returns is None and state.flight is not None and state.flight.state == "attention":
+        return None
+    for refund in state.refunds:
+        if refund.returns == command.returns and refund.flight.state == "attention":
+            return refund
+    raise TeikiError(
+        ErrorCode.NOTHING_TO_SETTLE,
+        "Nothing of this slip waits for a person; while the gateway is still asked, wait.",
+        number=command.number,
+    )
