@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
@@ -43,6 +44,7 @@ class Order(OrderOperations, OrderMoney):
     @workflow.init
     def __init__(self, start: messages.OrderInput) -> None:
         super().__init__(start)
+        self._children: set[asyncio.Task[None] | None] = set()
 
     # ------------------------------------------------------------------ what is told to it
 
@@ -255,7 +257,7 @@ class Order(OrderOperations, OrderMoney):
         self, name: str, start: object, *, workflow_id: str, kind: str, summary: str
     ) -> None:
         try:
-            await workflow.start_child_workflow(
+            child = await workflow.start_child_workflow(
                 name,
                 start,
                 id=workflow_id,
@@ -267,6 +269,17 @@ class Order(OrderOperations, OrderMoney):
             )
         except WorkflowAlreadyStartedError:
             workflow.logger.warning("a workflow of the order was started before")
+        else:
+            self._children.add(asyncio.create_task(self._outlive(child)))
+
+    async def _outlive(self, child: workflow.ChildWorkflowHandle[Any, Any]) -> None:
+        """An order does not end before what it started: people find all of it under the order until it is over."""
+        try:
+            await child
+        except FailureError:
+            workflow.logger.warning("a workflow of the order did not end by itself")
+        self._children.discard(asyncio.current_task())
+        self._changed = True
 
     # ------------------------------------------------------------------ opening
 
@@ -320,7 +333,8 @@ class Order(OrderOperations, OrderMoney):
             await self._go_on(state, events)
 
     def _is_over(self) -> bool:
-        return self._current.is_final and self._current.is_at_rest and not self._facts
+        over = self._current.is_final and self._current.is_at_rest
+        return over and not self._facts and not self._children
 
     def _history_is_long(self) -> bool:
         info = workflow.info()
