@@ -293,7 +293,9 @@ class _TwinReturn(_Refund):
 
     async def write_settled(self, settled: Settled, *, doubtful: bool) -> None:
         await fees.book_fee(self.db, key=self.key, fee_minor=settled.fee_minor, at=self.at)
-        await twins.settle_return(self.db, key=self.key, gateway_id=settled.gateway_id, at=self.at)
+        await twins.settle_return(
+            self.db, key=self.key, gateway_id=settled.gateway_id, at=self.at, reason=self.order.reason
+        )
 
 
 def _amount(begun: attempts.Begun) -> Money:

@@ -81,7 +81,7 @@ WITH attempt AS (
     WHERE key = %(key)s AND purpose = 'twin' AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
     RETURNING key, object_id, number, amount_minor, currency,
         jsonb_build_object('outcome', 'succeeded', 'gateway_id', gateway_id, 'amount_minor', amount_minor,
-                           'currency', currency, 'reason', 'double_charge', 'returns', returns) AS facts
+                           'currency', currency, 'reason', %(reason)s::text, 'returns', returns) AS facts
 ), entry AS (
     INSERT INTO ledger (attempt_key, kind, debit_account, credit_account, amount_minor, currency, at)
     SELECT key, 'refund', 'customer', 'gateway_receivable', amount_minor, currency, %(at)s FROM attempt
@@ -174,7 +174,9 @@ def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None
     return judge_return(row, asked)
 
 
-async def settle_return(db: Database, *, key: str, gateway_id: str, at: datetime) -> bool:
+async def settle_return(
+    db: Database, *, key: str, gateway_id: str, at: datetime, reason: str = "double_charge"
+) -> bool:
     """The twin went back: attempt, ledger (debit customer, credit gateway receivable), history, outbox.
 
     Returns:
@@ -183,5 +185,6 @@ async def settle_return(db: Database, *, key: str, gateway_id: str, at: datetime
     Raises:
         TeikiError: `invalid_status` when it was declined; `payment_not_found`.
     """
-    changed = await db.fetch_one(_SETTLE, {"key": key, "gateway_id": gateway_id, "at": at})
+    parameters = {"key": key, "gateway_id": gateway_id, "at": at, "reason": reason}
+    changed = await db.fetch_one(_SETTLE, parameters)
     return changed is not None or await unchanged(db, key, wanted="settled")

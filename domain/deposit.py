@@ -112,8 +112,10 @@ def next_step(state: DepositState) -> Step | None:
         elif state.status is DepositStatus.REQUESTED:
             steps.append(Step("issue", state.flight.next_at))
         else:
-            # Beyond the grace the slip is voided, which is also the last question whether it was paid.
-            name: StepName = "void" if state.flight.next_at >= state.final_at else "ask"
+            # Beyond the grace the slip is voided, which is also the last question whether it was paid. One that a store
+            # has announced as paid is not: its money is on the way, often until the next day.
+            is_over = state.flight.next_at >= state.final_at and state.status is not DepositStatus.PRELIMINARY
+            name: StepName = "void" if is_over else "ask"
             steps.append(Step(name, state.flight.next_at))
     if (refund := state.next_refund) is not None:
         steps.append(Step("refund", refund.flight.next_at))
@@ -149,6 +151,10 @@ def shown_pending(
     if preliminary and state.status is not DepositStatus.PRELIMINARY:
         return [_move(state, DepositStatus.PRELIMINARY, "preliminary_notice")]
     if not preliminary and state.status is DepositStatus.PRELIMINARY:
+        if now >= state.deadline_at:
+            # Taken back after the deadline: nobody may pay it any more, grace or not.
+            state.final_at = min(state.final_at, now)
+            state.flight.next_at = now
         return [_move(state, DepositStatus.ISSUED, "preliminary_canceled")]
     if state.status is DepositStatus.REQUESTED:
         return [_move(state, DepositStatus.ISSUED, "issued")]

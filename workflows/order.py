@@ -279,7 +279,8 @@ class Order(OrderOperations, OrderMoney):
         except FailureError:
             workflow.logger.warning("a workflow of the order did not end by itself")
         self._children.discard(asyncio.current_task())
-        self._changed = True
+        if self._state is not None and self._state.is_final:
+            self._changed = True  # it may be what the end was waiting for; nothing else hangs on it
 
     # ------------------------------------------------------------------ opening
 

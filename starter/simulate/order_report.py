@@ -9,7 +9,7 @@ from db.reads.ledger import settled_totals
 from db.reads.order_outcome import OrderOutcome, order_outcome
 from db.reads.timeline import timeline
 from domain.billing_calendar import parse_zone
-from starter.simulate.report import Report, merged, shown
+from starter.simulate.report import Report, merged, shown, to_the_second
 from starter.simulate.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -30,12 +30,13 @@ async def order_report(
     database = await teiki.database()
     outcome = await order_outcome(database, order_id, objects)
     zone = parse_zone(outcome.zone)
-    happened: list[dict[str, Any]] = []
     settled: Counter[str] = Counter()
+    entries = [entry for name in objects for entry in await timeline(database, name)]
     for name in objects:
-        entries = await timeline(database, name)
-        happened += [entry.model_dump(by_alias=True, exclude_none=True) for entry in entries]
         settled.update(await settled_totals(database, object_id=name))
+    # One sequence numbers everything written, so that order and subscription tell their stories in turn.
+    entries.sort(key=lambda entry: (to_the_second(entry.at), entry.seq))
+    happened = [entry.model_dump(by_alias=True, exclude_none=True) for entry in entries]
     for entry in happened:
         if entry["type"] == "status" and entry.get("object") == "permission":
             entry.setdefault("from", None)

@@ -77,7 +77,9 @@ def merged(
     happened: list[dict[str, Any]], aside: list[dict[str, Any]], zone: ZoneInfo
 ) -> list[dict[str, Any]]:
     """By instant; a refused event changed nothing, so it stands behind whatever else happened at its instant."""
-    return [_entry(entry, zone) for entry in sorted([*happened, *aside], key=lambda one: _rounded(one["at"]))]
+    return [
+        _entry(entry, zone) for entry in sorted([*happened, *aside], key=lambda one: to_the_second(one["at"]))
+    ]
 
 
 def _entry(entry: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
@@ -86,14 +88,14 @@ def _entry(entry: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
     }
 
 
-def _rounded(instant: datetime) -> datetime:
+def to_the_second(instant: datetime) -> datetime:
     """To the second: timers fire some milliseconds after their instant."""
     return (instant + timedelta(milliseconds=500)).replace(microsecond=0)
 
 
 def shown(instant: datetime | None, zone: ZoneInfo) -> str | None:
     """To the second, with the zone's offset."""
-    return None if instant is None else _rounded(instant).astimezone(zone).isoformat()
+    return None if instant is None else to_the_second(instant).astimezone(zone).isoformat()
 
 
 # ---------------------------------------------------------------------- for people
