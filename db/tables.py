@@ -50,6 +50,7 @@ from db.columns import (
     words,
 )
 from db.watch_tables import incidents, reconciliations
+from db.webhook_tables import webhook_inbox
 from domain.subscription import Status, StepKind
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "reconciliations",
     "requests",
     "subscriptions",
+    "webhook_inbox",
 ]
 
 customers: Final = Table(

@@ -8,6 +8,7 @@ happened"; resets, time-outs, 5xx, a key in flight, unreadable bodies and answer
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
@@ -16,8 +17,9 @@ import aiohttp
 from pydantic import ValidationError
 
 from domain.declines import DeclineCode
-from domain.errors import TeikiError
+from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
+from gateways import standard_webhooks
 from gateways.port import (
     Capabilities,
     CardForm,
@@ -31,9 +33,11 @@ from gateways.port import (
     TokenDetails,
     Unavailable,
     Unknown,
+    WebhookNotice,
 )
 
 CONNECTIONS_MAX: Final = 200
+NAME_CHARACTERS_MAX: Final = 200
 _IN_DOUBT: Final = frozenset({"request_in_flight", "idempotency_conflict"})
 """Refusals that say that this key has a history: what it came to must be looked up, not guessed."""
 
@@ -46,6 +50,10 @@ class SandboxGateway:
         timeout: how long one request may take before its outcome counts as unknown.
         inflight_horizon: how long after sending, an unanswered request may still take effect.
         idempotency: what to believe of the sandbox's keys; `STRICT` only where it was started so.
+        webhook_secrets: any of them may have signed a webhook.
+
+    Raises:
+        TeikiError: `settings_invalid` when a secret is none.
     """
 
     def __init__(
@@ -55,7 +63,9 @@ class SandboxGateway:
         timeout: timedelta = timedelta(seconds=30),
         inflight_horizon: timedelta = timedelta(minutes=10),
         idempotency: Idempotency = Idempotency.STRICT,
+        webhook_secrets: Sequence[str] = (),
     ) -> None:
+        self._webhook_keys = standard_webhooks.keys_of(webhook_secrets)
         self._base_url = base_url.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout.total_seconds())
         self._session: aiohttp.ClientSession | None = None
@@ -128,6 +138,22 @@ class SandboxGateway:
         answer = await self._read(f"/card-forms/{quote(form_id, safe='')}/result")
         token = (answer or {}).get("token")
         return None if token is None else str(token)
+
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> WebhookNotice:
+        if not self._webhook_keys:
+            raise TeikiError(
+                ErrorCode.SETTINGS_INVALID, "No webhook secret is set, so no webhook is believed."
+            )
+        event_id = standard_webhooks.verified_id(headers, body, self._webhook_keys, now=now)
+        told = _json_object(body) or {}
+        data = told.get("data")
+        record = data if isinstance(data, dict) else {}
+        return WebhookNotice(
+            event_id=event_id,
+            kind=_name(told.get("type")),
+            gateway_id=_name(record.get("id")),
+            reference=_name(record.get("reference")),
+        )
 
     async def close(self) -> None:
         if self._session is not None:
@@ -233,10 +259,16 @@ def _accepted(
     return outcome
 
 
+def _name(value: Any) -> str:
+    """A name that can be stored and shown; empty for anything else."""
+    fits = isinstance(value, str) and len(value) <= NAME_CHARACTERS_MAX and value.isprintable()
+    return str(value) if fits else ""
+
+
 def _json_object(raw: bytes) -> dict[str, Any] | None:
     try:
         answer = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
 

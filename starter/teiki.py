@@ -28,6 +28,7 @@ from starter.catalogue import Customers, PaymentMethods, Products
 from starter.engine import Engine
 from starter.reconciliation import Reconciliations
 from starter.subscriptions import Subscriptions
+from starter.webhooks import Webhooks
 
 
 def _now() -> datetime:
@@ -47,6 +48,7 @@ class Teiki:
         self.payment_methods = PaymentMethods(self)
         self.attention = Attention(self)
         self.reconciliation = Reconciliations(self)
+        self.webhooks = Webhooks(self)
         self._database: Database | None = None
         self._connecting = asyncio.Lock()
 

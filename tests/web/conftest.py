@@ -14,14 +14,14 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
-from aiohttp import web as http
 
 from gateways.factory import gateway_of, hosted_form_origin
 from runtime.embedded.ports import free_ports
 from runtime.settings import Settings
 from starter import Money, Subscription, SubscriptionSpec, Teiki
 from starter.simulate.lab import Lab, laboratory
-from web.server import application
+from web.server import application, listening
+from web.webhooks import Webhooks
 
 
 @dataclass
@@ -87,18 +87,19 @@ async def serving(lab: Lab, *, gateway_url: str | None = None) -> AsyncIterator[
     gateway = gateway_of(settings.gateway, gateway_url or settings.gateway_url)
     async with Teiki(lab.client, settings) as teiki, aiohttp.ClientSession() as browser:
         site = Site(lab, settings, teiki, browser)
-        async with Teiki(lab.client, settings, clock=lambda: datetime.now(UTC) + site.ahead) as behind_it:
+        async with (
+            Teiki(lab.client, settings, clock=lambda: datetime.now(UTC) + site.ahead) as behind_it,
+            Webhooks(behind_it, gateway) as webhooks,
+        ):
             app = application(
                 behind_it,
                 gateway,
                 public_url=settings.public_url,
                 form_origin=hosted_form_origin(settings.gateway, settings.gateway_url),
+                webhooks=webhooks,
             )
-            runner = http.AppRunner(app, access_log=None, shutdown_timeout=1)
-            await runner.setup()
-            await http.TCPSite(runner, "127.0.0.1", port).start()
-            yield site
-            await runner.cleanup()
+            async with listening(app, host="127.0.0.1", port=port):
+                yield site
     await gateway.close()
 
 

@@ -1,0 +1,61 @@
+"""The inbox of webhooks, for the web service that fills it and for people who look into it.
+
+Handing over needs no webhook's content: the workflow concerned gets names and asks the payment company itself
+(spec: charging.md §4).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from db import webhook_inbox
+from domain.notices import GatewayNotice
+from starter.engine import NotRunning
+
+if TYPE_CHECKING:
+    from starter.teiki import Teiki
+
+
+class Webhooks:
+    """`teiki.webhooks`."""
+
+    def __init__(self, teiki: Teiki) -> None:
+        self._teiki = teiki
+
+    async def store(
+        self, *, gateway: str, event_id: str, kind: str, reference: str, gateway_id: str, body: bytes
+    ) -> int | None:
+        """Put a verified webhook into the inbox (`db.webhook_inbox.store`): its id there, None for a repetition.
+
+        Raises:
+            TeikiError: `database_unavailable`.
+        """
+        return await webhook_inbox.store(
+            await self._teiki.database(),
+            gateway=gateway,
+            event_id=event_id,
+            kind=kind,
+            reference=reference,
+            gateway_id=gateway_id,
+            body=body,
+        )
+
+    async def hand_over(self, inbox_id: int) -> bool:
+        """Let the workflow concerned hear of it now, unless somebody does already.
+
+        Returns:
+            False: not now; the schedule `webhook-inbox` tries again.
+
+        Raises:
+            TeikiError: `database_unavailable`; the schedule tries again.
+        """
+        database = await self._teiki.database()
+        claimed = await webhook_inbox.claim(database, limit=1, only=inbox_id)
+        return all([await webhook_inbox.hand_over(database, row, self._tell) for row in claimed])
+
+    async def _tell(self, workflow_id: str, notice: GatewayNotice) -> bool:
+        try:
+            await self._teiki.engine.signal(workflow_id, "gateway_notified", notice)
+        except NotRunning:
+            return False
+        return True
