@@ -18,6 +18,7 @@ from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleCalendarSpec,
+    ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleRange,
@@ -28,9 +29,12 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.billing import BillingActivities
 from activities.contracts.reconciliation import ReconciliationInput
+from activities.contracts.webhooks import HandOver
+from activities.engine_bell import EngineBell
 from activities.engine_census import EngineCensus
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
+from activities.webhooks import WebhooksActivities
 from db.circuits import CircuitRows
 from db.engine import Database
 from gateways.circuit import Circuit, CircuitPolicy, CircuitState
@@ -46,6 +50,7 @@ from runtime.temporal import connect, ensure_search_attributes
 from workflows.catalogue import AddPaymentMethodEntry, CloseIncidentEntry, PutCustomerEntry, PutProductEntry
 from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
+from workflows.webhook_inbox import WebhookInbox
 
 WORKFLOWS = [
     Subscription,
@@ -54,10 +59,12 @@ WORKFLOWS = [
     PutProductEntry,
     AddPaymentMethodEntry,
     CloseIncidentEntry,
+    WebhookInbox,
 ]
 
 RECONCILIATION = "reconciliation"
-"""The schedule's id, and the beginning of its runs' ids."""
+WEBHOOK_INBOX = "webhook-inbox"
+"""The schedules' ids, and the beginnings of their runs' ids."""
 
 _logger = logging.getLogger("worker")
 
@@ -71,14 +78,21 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     billing = BillingActivities(database, gateway)
     records = RecordsActivities(database, gateway)
     reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
+    webhooks = WebhooksActivities(database, EngineBell(client).ring)
     worker = Worker(
         client,
         workflows=WORKFLOWS,
-        activities=[*billing.registered(), *records.registered(), *reconciliation.registered()],
+        activities=[
+            *billing.registered(),
+            *records.registered(),
+            *reconciliation.registered(),
+            *webhooks.registered(),
+        ],
         **options_of(settings),
     )
     try:
         await ensure_schedule(client, RECONCILIATION, daily_reconciliation(settings))
+        await ensure_schedule(client, WEBHOOK_INBOX, webhook_inbox_worked_off(settings))
         async with worker:
             mark_ready(settings.ready_file)
             _logger.info("worker ready", extra={"task_queue": settings.task_queue})
@@ -152,6 +166,21 @@ def daily_reconciliation(settings: Settings) -> Schedule:
             calendars=[ScheduleCalendarSpec(hour=[ScheduleRange(4)], minute=[ScheduleRange(30)])]
         ),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=timedelta(days=7)),
+    )
+
+
+def webhook_inbox_worked_off(settings: Settings) -> Schedule:
+    """Every minute, one at a time; a run that was missed is not made up for, because the next one does its work."""
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            WebhookInbox.run,
+            HandOver(),
+            id=WEBHOOK_INBOX,
+            task_queue=settings.task_queue,
+            static_summary="who has not heard yet?",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=1))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
     )
 
 

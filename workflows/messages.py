@@ -14,10 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from domain.free_text import require_free_text
 from domain.money import Money
+from domain.notices import GatewayNotice
 from domain.projection import Row, SubscriptionView
 from domain.resume import Plan
 from domain.subscription import State
 from domain.terms import ResumePolicy, SubscriptionSpec, require_instant
+
+__all__ = ["GatewayNotice"]
 
 REQUEST_ID_CHARACTERS_MAX = 200
 

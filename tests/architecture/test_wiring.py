@@ -13,14 +13,17 @@ from activities.billing import BillingActivities
 from activities.contracts.billing import BillingContract
 from activities.contracts.reconciliation import ReconciliationContract
 from activities.contracts.records import RecordsContract
+from activities.contracts.webhooks import WebhooksContract
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
+from activities.webhooks import WebhooksActivities
 from tests.architecture.reading import ROOT, modules, name_of, tree
 
 IMPLEMENTED = {
     BillingContract: BillingActivities,
     ReconciliationContract: ReconciliationActivities,
     RecordsContract: RecordsActivities,
+    WebhooksContract: WebhooksActivities,
 }
 
 
