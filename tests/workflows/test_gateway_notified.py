@@ -6,15 +6,12 @@ import asyncio
 from datetime import datetime, timedelta
 
 import pytest
-from temporalio.client import ScheduleOverlapPolicy
 from temporalio.worker import Worker
 
 from activities.contracts.billing import Outcome
 from activities.contracts.webhooks import HandedOver, HandOver
 from domain.identifiers import charge_reference, refund_reference
-from runtime.settings import Settings
 from tests.workflows.fake_webhooks import FakeWebhooks
-from worker import WEBHOOK_INBOX, webhook_inbox_worked_off
 from workflows import messages
 from workflows.subscription import Subscription
 from workflows.webhook_inbox import WebhookInbox
@@ -149,10 +146,3 @@ async def test_the_inbox_is_worked_off_and_old_rows_are_deleted_when_there_are_s
         )
     assert done == HandedOver(handled=1, has_old=has_old)
     assert fake.asked == ["hand_over, parked too", *(["clear_out"] if has_old else [])]
-
-
-def test_the_schedule_never_runs_twice_at_once():
-    schedule = webhook_inbox_worked_off(Settings.load())
-    assert schedule.action.id == WEBHOOK_INBOX
-    assert schedule.policy.overlap is ScheduleOverlapPolicy.SKIP
-    assert [interval.every for interval in schedule.spec.intervals] == [timedelta(minutes=1)]
