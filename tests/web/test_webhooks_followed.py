@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -128,6 +129,7 @@ async def work_off(site: Site, subscription, count: int = 1) -> None:
 
 
 async def test_a_forged_webhook_is_refused_and_nothing_is_believed(site, sandbox, caplog):
+    caplog.set_level(logging.WARNING, logger="web.webhooks")
     await sandbox.faults({"fault": "webhook_forge", "times": 1})
     given_up = (await sandbox.webhooks_sent()).get("given_up", 0)
     subscription = await begin(site, "tok_insufficient_funds")
