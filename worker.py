@@ -18,6 +18,7 @@ from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleCalendarSpec,
+    ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleRange,
@@ -28,11 +29,14 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.billing import BillingActivities
 from activities.contracts.reconciliation import ReconciliationInput
+from activities.contracts.webhooks import HandOver
+from activities.engine_bell import EngineBell
 from activities.engine_census import EngineCensus
 from activities.engine_commands import EngineCommands
 from activities.orders import OrdersActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
+from activities.webhooks import WebhooksActivities
 from db.circuits import CircuitRows
 from db.engine import Database
 from gateways.circuit import Circuit, CircuitPolicy, CircuitState
@@ -57,6 +61,7 @@ from workflows.konbini_deposit import KonbiniDeposit
 from workflows.order import Order
 from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
+from workflows.webhook_inbox import WebhookInbox
 
 WORKFLOWS = [
     Subscription,
@@ -69,10 +74,12 @@ WORKFLOWS = [
     CloseIncidentEntry,
     AddNoteEntry,
     IdentifyEntry,
+    WebhookInbox,
 ]
 
 RECONCILIATION = "reconciliation"
-"""The schedule's id, and the beginning of its runs' ids."""
+WEBHOOK_INBOX = "webhook-inbox"
+"""The schedules' ids, and the beginnings of their runs' ids."""
 
 _logger = logging.getLogger("worker")
 
@@ -87,6 +94,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     records = RecordsActivities(database, gateway)
     orders = OrdersActivities(database, gateway, EngineCommands(client))
     reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
+    webhooks = WebhooksActivities(database, EngineBell(client).ring)
     worker = Worker(
         client,
         workflows=WORKFLOWS,
@@ -95,11 +103,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             *records.registered(),
             *orders.registered(),
             *reconciliation.registered(),
+            *webhooks.registered(),
         ],
         **options_of(settings),
     )
     try:
         await ensure_schedule(client, RECONCILIATION, daily_reconciliation(settings))
+        await ensure_schedule(client, WEBHOOK_INBOX, webhook_inbox_worked_off(settings))
         async with worker:
             mark_ready(settings.ready_file)
             _logger.info("worker ready", extra={"task_queue": settings.task_queue})
@@ -173,6 +183,21 @@ def daily_reconciliation(settings: Settings) -> Schedule:
             calendars=[ScheduleCalendarSpec(hour=[ScheduleRange(4)], minute=[ScheduleRange(30)])]
         ),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=timedelta(days=7)),
+    )
+
+
+def webhook_inbox_worked_off(settings: Settings) -> Schedule:
+    """Every minute, one at a time; a run that was missed is not made up for, because the next one does its work."""
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            WebhookInbox.run,
+            HandOver(),
+            id=WEBHOOK_INBOX,
+            task_queue=settings.task_queue,
+            static_summary="who has not heard yet?",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=1))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
     )
 
 

@@ -52,6 +52,7 @@ from db.columns import (
 )
 from db.order_tables import deposits, permissions
 from db.watch_tables import incidents, reconciliations
+from db.webhook_tables import webhook_inbox
 from domain.subscription import Status, StepKind
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "reconciliations",
     "requests",
     "subscriptions",
+    "webhook_inbox",
 ]
 
 subscriptions: Final = Table(

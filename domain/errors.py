@@ -81,6 +81,7 @@ class ErrorCode(StrEnum):
     NOTHING_TO_SETTLE = "nothing_to_settle"
     GATEWAY_DISAGREES = "gateway_disagrees"
     INCIDENT_NOT_FOUND = "incident_not_found"
+    WEBHOOK_REFUSED = "webhook_refused"
     # the machine room
     LIVE_ATTEMPT_EXISTS = "live_attempt_exists"
     GATEWAY_UNAVAILABLE = "gateway_unavailable"

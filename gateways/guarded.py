@@ -6,7 +6,7 @@ when the gateway itself does not answer, so nobody above has to know that there 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ from gateways.port import (
     TokenDetails,
     Unavailable,
     Unknown,
+    WebhookNotice,
 )
 
 T = TypeVar("T")
@@ -130,6 +131,9 @@ class GuardedGateway:
 
     async def card_form_token(self, form_id: str) -> str | None:
         return await self._read(lambda: self._gateway.card_form_token(form_id))
+
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> WebhookNotice:
+        return self._gateway.parse_webhook(headers, body, now=now)  # reads what came, calls nobody
 
     async def close(self) -> None:
         await self._gateway.close()

@@ -8,6 +8,7 @@ some retry machinery treat "don't know" as "failed".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -175,6 +176,24 @@ class CardForm(BaseModel):
     url: str
 
 
+class WebhookNotice(BaseModel):
+    """What a webhook names. A hint: what it says about money is not read, the object is asked for instead.
+
+    Attributes:
+        event_id: the gateway's name for this event; empty where it gives none.
+        kind: the gateway's own word, `charge.settled` for example.
+        gateway_id: of the object it is about, there.
+        reference: ours, which the gateway stores with it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    event_id: str
+    kind: str = ""
+    gateway_id: str = ""
+    reference: str = ""
+
+
 class Page(BaseModel):
     items: list[GatewayCharge]
     next_cursor: str | None = None
@@ -271,6 +290,15 @@ class PaymentGateway(Protocol):
 
     async def card_form_token(self, form_id: str) -> str | None:
         """The token a completed hosted form made; None while it is not completed."""
+        ...
+
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> WebhookNotice:
+        """Verify that the gateway sent this, within the replay window around `now`, and read its names.
+
+        Raises:
+            TeikiError: `webhook_refused` (`why`: `headers`, `signature`, `too_old`, `too_new`), or `settings_invalid`
+                when no secret is known, without which nothing is believed.
+        """
         ...
 
     async def close(self) -> None: ...

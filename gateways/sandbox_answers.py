@@ -82,7 +82,7 @@ def json_object(raw: bytes) -> dict[str, Any] | None:
     """The object in a body; None when there is none."""
     try:
         answer = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
 

@@ -8,6 +8,7 @@ happened"; resets, time-outs, 5xx, a key in flight, unreadable bodies and answer
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -15,7 +16,9 @@ from urllib.parse import quote
 import aiohttp
 from pydantic import ValidationError
 
+from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
+from gateways import standard_webhooks
 from gateways.port import (
     Capabilities,
     CardForm,
@@ -29,11 +32,13 @@ from gateways.port import (
     TokenDetails,
     Unavailable,
     Unknown,
+    WebhookNotice,
 )
 from gateways.sandbox_answers import accepted, json_object, readable, records, refused, slip_of
 
 CONNECTIONS_MAX: Final = 200
 REMITTANCE_FEE: Final = Money(minor=250, currency="JPY")
+NAME_CHARACTERS_MAX: Final = 200
 
 
 class SandboxGateway:
@@ -46,6 +51,10 @@ class SandboxGateway:
         idempotency: what to believe of the sandbox's keys; `STRICT` only where it was started so.
         konbini_refund: what to believe of its remittances; `"none"` where they were switched off.
         remittance_fee: what each of them costs, as the sandbox was told.
+        webhook_secrets: any of them may have signed a webhook.
+
+    Raises:
+        TeikiError: `settings_invalid` when a secret is none.
     """
 
     def __init__(
@@ -57,7 +66,9 @@ class SandboxGateway:
         idempotency: Idempotency = Idempotency.STRICT,
         konbini_refund: Literal["none", "bank_remittance"] = "bank_remittance",
         remittance_fee: Money = REMITTANCE_FEE,
+        webhook_secrets: Sequence[str] = (),
     ) -> None:
+        self._webhook_keys = standard_webhooks.keys_of(webhook_secrets)
         self._base_url = base_url.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout.total_seconds())
         self._session: aiohttp.ClientSession | None = None
@@ -177,6 +188,22 @@ class SandboxGateway:
         token = (answer or {}).get("token")
         return None if token is None else str(token)
 
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> WebhookNotice:
+        if not self._webhook_keys:
+            raise TeikiError(
+                ErrorCode.SETTINGS_INVALID, "No webhook secret is set, so no webhook is believed."
+            )
+        event_id = standard_webhooks.verified_id(headers, body, self._webhook_keys, now=now)
+        told = json_object(body) or {}
+        data = told.get("data")
+        record = data if isinstance(data, dict) else {}
+        return WebhookNotice(
+            event_id=event_id,
+            kind=_name(told.get("type")),
+            gateway_id=_name(record.get("id")),
+            reference=_name(record.get("reference")),
+        )
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
@@ -241,3 +268,9 @@ class SandboxGateway:
         if answer is None:
             raise GatewayUnavailable("The gateway's answer cannot be read.")
         return answer
+
+
+def _name(value: Any) -> str:
+    """A name that can be stored and shown; empty for anything else."""
+    fits = isinstance(value, str) and len(value) <= NAME_CHARACTERS_MAX and value.isprintable()
+    return str(value) if fits else ""

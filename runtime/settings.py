@@ -35,7 +35,7 @@ ENV_PREFIX: Final = "TEIKI_"
 STACK_FILE: Final = "stack.json"
 """Written by a running embedded stack into its state directory, removed when it stops."""
 
-_SECRETS: Final = ("database_url", "codec_keys", "codec_server_token")
+_SECRETS: Final = ("database_url", "codec_keys", "codec_server_token", "webhook_secrets")
 
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"],
@@ -72,6 +72,11 @@ class Settings(BaseSettings):
     """`id:base64,id2:base64`: the first encrypts, all decrypt (32 bytes each)."""
     codec_server_token: SecretStr | None = None
     """Bearer token the codec server asks for; none: anyone on loopback."""
+
+    webhook_secrets: SecretStr | None = None
+    """One or more `whsec_…`, separated by spaces or line breaks: any may have signed a webhook. None: no webhook is
+    taken in.
+    """
 
     # the worker
     task_queue: str = "billing"
@@ -156,6 +161,12 @@ class Settings(BaseSettings):
         if self.codec_keys is None:
             raise _missing("codec_keys", "or start the embedded stack with `teiki up`, which makes its own")
         return KeyRing.parse(self.codec_keys.get_secret_value())
+
+    @property
+    def webhook_secret_list(self) -> tuple[str, ...]:
+        """The webhook secrets one by one; keep them out of logs."""
+        given = self.webhook_secrets
+        return () if given is None else tuple(given.get_secret_value().split())
 
     @property
     def versioned(self) -> tuple[str, str] | None:

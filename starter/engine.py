@@ -159,6 +159,11 @@ class Engine:
                 update, command, id=update_id
             )
 
+    async def signal(self, workflow_id: str, signal: str, argument: BaseModel) -> None:
+        """Tell a running workflow something; raises `NotRunning` when there is none."""
+        async with _translated(workflow_id):
+            await self._client.get_workflow_handle(workflow_id).signal(signal, argument)
+
     async def query(self, workflow_id: str, query: Any) -> Any:
         async with _translated(workflow_id):
             return await self._client.get_workflow_handle(workflow_id).query(query)

@@ -30,6 +30,7 @@ from starter.engine import Engine
 from starter.orders import Orders
 from starter.reconciliation import Reconciliations
 from starter.subscriptions import Subscriptions
+from starter.webhooks import Webhooks
 
 
 def _now() -> datetime:
@@ -51,6 +52,7 @@ class Teiki:
         self.payment_methods = PaymentMethods(self)
         self.attention = Attention(self)
         self.reconciliation = Reconciliations(self)
+        self.webhooks = Webhooks(self)
         self._database: Database | None = None
         self._connecting = asyncio.Lock()
 

@@ -16,7 +16,8 @@ import hmac
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
-from aiohttp import web as http
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
 
 from db.card_links import CardLinkRow, attach_card_form, find_card_link, use_card_link
 from db.reads.requests import find_request
@@ -59,22 +60,22 @@ class CardChange:
         self._gateway = gateway
         self._public_url = public_url.rstrip("/")
 
-    def routes(self) -> list[http.RouteDef]:
-        return [
-            http.get("/card-change/{token}", self.show),
-            http.post("/card-change/{token}", self.begin),
-            # A HEAD would come from a scanner, and this route does something: there is none.
-            http.get("/card-change/{token}/done", self.done, allow_head=False),
-        ]
+    def router(self) -> APIRouter:
+        routes = APIRouter()
+        routes.add_api_route("/card-change/{token}", self.show, methods=["GET", "HEAD"])
+        routes.add_api_route("/card-change/{token}", self.begin, methods=["POST"])
+        # A HEAD would come from a scanner, and this route does something: there is none.
+        routes.add_api_route("/card-change/{token}/done", self.done, methods=["GET"])
+        return routes
 
-    async def show(self, request: http.Request) -> http.StreamResponse:
+    async def show(self, request: Request) -> Response:
         """What will happen. Changes nothing, however often it is asked."""
         link = await self._usable(request)
         detail = await self._subscription(link).show()
         _require_changeable(detail)
         return pages.card_change(request, detail)
 
-    async def begin(self, request: http.Request) -> http.StreamResponse:
+    async def begin(self, request: Request) -> Response:
         """Send the customer to the link's form; of two at once both get the same one."""
         link = await self._usable(request)
         here, form_id = self._here(request), link.row.form_id
@@ -89,10 +90,10 @@ class CardChange:
             form_id = await attach_card_form(database, link.hash, form.form_id, self._teiki.now())
         if await self._gateway.card_form_token(form_id) is not None:
             # The card was chosen, but the customer never came back from the form.
-            raise http.HTTPSeeOther(f"{here}/done?{urlencode({'form': form_id})}")
-        raise http.HTTPSeeOther(await self._gateway.card_form_url(form_id))
+            return _see(f"{here}/done?{urlencode({'form': form_id})}")
+        return _see(await self._gateway.card_form_url(form_id))
 
-    async def done(self, request: http.Request) -> http.StreamResponse:
+    async def done(self, request: Request) -> Response:
         """Take the form's result and change the card.
 
         The order makes a crash between any two steps harmless:
@@ -105,7 +106,7 @@ class CardChange:
            reload, or the link itself (`_usable`), finishes what a consumed link began.
         """
         link = await self._find(request)
-        if link.row.form_id is None or not _same(request.query.get("form", ""), link.row.form_id):
+        if link.row.form_id is None or not _same(request.query_params.get("form", ""), link.row.form_id):
             raise _not_usable("form")
         why = link.row.why_unusable(self._teiki.now())
         if why == "used" and await self._is_finished(link):
@@ -114,7 +115,7 @@ class CardChange:
             raise _not_usable(why)
         card = await self._gateway.card_form_token(link.row.form_id)
         if card is None:
-            raise http.HTTPSeeOther(self._here(request))
+            return _see(self._here(request))
         detail = await self._subscription(link).show()
         if why is None:
             _require_changeable(detail)  # before the link is consumed for nothing
@@ -123,19 +124,19 @@ class CardChange:
         trying = view.status in (Status.UNPAID, Status.UNCONFIRMED)
         return pages.notice(request, "thanks_trying" if trying else "thanks")
 
-    def _here(self, request: http.Request) -> str:
-        return f"{self._public_url}/card-change/{request.match_info['token']}"
+    def _here(self, request: Request) -> str:
+        return f"{self._public_url}/card-change/{request.path_params['token']}"
 
     # ------------------------------------------------------------------ the link
 
-    async def _find(self, request: http.Request) -> _Link:
-        token_hash = hashlib.sha256(request.match_info["token"].encode(errors="replace")).hexdigest()
+    async def _find(self, request: Request) -> _Link:
+        token_hash = hashlib.sha256(request.path_params["token"].encode(errors="replace")).hexdigest()
         row = await find_card_link(await self._teiki.database(), token_hash)
         if row is None:
             raise _not_usable("unknown")
         return _Link(token_hash, row)
 
-    async def _usable(self, request: http.Request) -> _Link:
+    async def _usable(self, request: Request) -> _Link:
         """The link, when it may still be used, or was used and a crash kept it from finishing."""
         link = await self._find(request)
         why = link.row.why_unusable(self._teiki.now())
@@ -183,6 +184,10 @@ def _require_changeable(detail: SubscriptionDetail) -> None:
         raise TeikiError(
             ErrorCode.INVALID_STATUS, "This subscription takes no other card.", status=detail.status.value
         )
+
+
+def _see(url: str) -> RedirectResponse:
+    return RedirectResponse(url, status_code=303)
 
 
 def _same(given: str, expected: str) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
-from aiohttp import web as http
+from fastapi import Request
+from fastapi.responses import HTMLResponse
 
 from db.reads.subscription import SubscriptionDetail
 from domain.subscription import Status
@@ -30,11 +31,11 @@ _PAGE: Final = """<!doctype html>
 """
 
 
-def language(request: http.Request) -> Language:
+def language(request: Request) -> Language:
     return language_of(request.headers.get("Accept-Language", ""))
 
 
-def card_change(request: http.Request, detail: SubscriptionDetail) -> http.Response:
+def card_change(request: Request, detail: SubscriptionDetail) -> HTMLResponse:
     """What will happen, and the button. The form posts to the address it is shown under."""
     words = WORDS[language(request)]
     method = detail.payment_method
@@ -51,14 +52,14 @@ def card_change(request: http.Request, detail: SubscriptionDetail) -> http.Respo
     return _page(request, words.title, "\n".join(part for part in parts if part), status=200)
 
 
-def notice(request: http.Request, name: str, *, status: int = 200) -> http.Response:
+def notice(request: Request, name: str, *, status: int = 200) -> HTMLResponse:
     """A page that only says something; `name` is the field of `Words`."""
     said: Notice = getattr(WORDS[language(request)], name)
     return _page(request, said.title, f"<p>{escape(said.text)}</p>", status=status)
 
 
-def _page(request: http.Request, title: str, body: str, *, status: int) -> http.Response:
+def _page(request: Request, title: str, body: str, *, status: int) -> HTMLResponse:
     chosen = language(request)
     text = _PAGE.format(language=chosen, title=escape(title), style=STYLE_PATH, body=body)
     headers = {"Content-Language": chosen, "Vary": "Accept-Language"}
-    return http.Response(text=text, content_type="text/html", status=status, headers=headers)
+    return HTMLResponse(text, status_code=status, headers=headers)

@@ -14,11 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from domain.free_text import require_free_text
 from domain.money import Money
+from domain.notices import GatewayNotice
 from domain.order_state import SubscriptionFact
 from domain.projection import Row, SubscriptionView
 from domain.resume import Plan
 from domain.subscription import State
 from domain.terms import ResumePolicy, SubscriptionSpec, require_instant
+
+__all__ = ["GatewayNotice"]
 
 REQUEST_ID_CHARACTERS_MAX = 200
 
@@ -171,10 +174,3 @@ class SubscriptionInput(BaseModel):
     cycles_per_run: int = 6
     order_workflow_id: str | None = None
     told: SubscriptionFact | None = None
-
-
-class GatewayNotice(BaseModel):
-    """The payment company said that something happened to one of its records: the workflow asks what."""
-
-    gateway_id: str
-    reference: str

@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from domain import operations
     from domain.declines import category_of
     from domain.errors import ErrorCode
+    from domain.notices import hurry
     from domain.projection import changes, row_of
     from domain.refunds import RefundDue
     from domain.subscription import attempted, declined, settled, twin_found, verify_later
@@ -109,6 +110,16 @@ class SubscriptionMoney(Memory):
             resent=result.resent,
             retry_after_s=result.retry_after_s,
         )
+
+    @workflow.signal
+    async def gateway_notified(self, notice: messages.GatewayNotice) -> None:
+        """The payment company has news: what is in flight under that reference is asked about now.
+
+        After whatever is under way, whose answer may be older than the news. Never raises.
+        """
+        async with self._lock:
+            if self._state is not None and hurry(self._state, notice.reference, self._now()):
+                self._changed = True
 
     # ------------------------------------------------------------------ money that goes back
 

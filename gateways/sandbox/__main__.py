@@ -20,6 +20,8 @@ def main() -> int:
     parser.add_argument("--idempotency", help="strict (default), best_effort:0.3 or off")
     parser.add_argument("--key-ttl-seconds", type=float, help="how long a key is remembered (default a day)")
     parser.add_argument("--seed", type=int, default=0, help="of every random decision")
+    parser.add_argument("--webhook-url", help="where events go; kept until another is registered")
+    parser.add_argument("--webhook-secrets-file", help="whose first word signs them")
     parser.add_argument("--stop-with-stdin", action="store_true", help="stop when standard input closes")
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     try:

@@ -10,6 +10,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 
@@ -18,17 +19,17 @@ from gateways.sandbox.audit import Audit
 from gateways.sandbox.book import Book
 from gateways.sandbox.card_form import CardForms
 from gateways.sandbox.cards import Cards
-from gateways.sandbox.control import Control, load_setting
+from gateways.sandbox.control import Control, load_setting, save_setting
 from gateways.sandbox.desk import Desk
 from gateways.sandbox.faults import FaultPlan
 from gateways.sandbox.keys import KEY_TTL_SECONDS, KeyBook, parse_mode
 from gateways.sandbox.konbini import Konbini
 from gateways.sandbox.refusal import Refusal
 from gateways.sandbox.remittance import Remittances, parse_remittances
-from gateways.sandbox.schema import open_database
+from gateways.sandbox.schema import open_database, transaction
 from gateways.sandbox.slips import Slips
 from gateways.sandbox.webhook_sender import WebhookSender
-from gateways.sandbox.webhooks import Outbox, receiver_of
+from gateways.sandbox.webhooks import Outbox, Receiver, parse_receiver, receiver_of
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +39,9 @@ _SHUTDOWN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run. Given `idempotency` and `key_ttl_seconds` win over what an earlier run was switched to."""
+    """How to run. What is given here of `idempotency`, `key_ttl_seconds` and webhooks wins over what an earlier run was
+    switched to.
+    """
 
     database: str
     host: str = "127.0.0.1"
@@ -46,6 +49,8 @@ class Options:
     idempotency: str | None = None
     key_ttl_seconds: float | None = None
     seed: int = 0
+    webhook_url: str | None = None
+    webhook_secrets_file: str | None = None
     stop_with_stdin: bool = False
 
 
@@ -62,7 +67,7 @@ def make_app(db: sqlite3.Connection, options: Options) -> web.Application:
     keys.ttl_seconds = float(stored["key_ttl_seconds"] if ttl is None else ttl)
     book = Book(db)
     cards = Cards(db, book)
-    outbox = Outbox(db, receiver_of(load_setting(db, "webhooks")))
+    outbox = Outbox(db, _receiver(db, options))
     remittances = parse_remittances(load_setting(db, "remittances") or {}, Remittances())
     desk = Desk(db, book, cards, keys, _stored_plan(db, options.seed), outbox, remittances)
     sender = WebhookSender(db, outbox)
@@ -103,6 +108,18 @@ async def serve(options: Options) -> None:
     finally:
         await runner.cleanup()
         db.close()
+
+
+def _receiver(db: sqlite3.Connection, options: Options) -> Receiver | None:
+    if options.webhook_url is None:
+        return receiver_of(load_setting(db, "webhooks"))
+    secrets = (
+        Path(options.webhook_secrets_file).read_text(encoding="utf-8") if options.webhook_secrets_file else ""
+    )
+    receiver = parse_receiver({"url": options.webhook_url, "secret": next(iter(secrets.split()), "")})
+    with transaction(db):
+        save_setting(db, "webhooks", receiver.stored())
+    return receiver
 
 
 def _stored_plan(db: sqlite3.Connection, seed: int) -> FaultPlan:

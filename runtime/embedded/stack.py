@@ -75,6 +75,7 @@ class StackPlan:
             "public_url": self.url("web"),
             "codec_keys": self.state.codec_keys(),
             "codec_server_url": self.url("codec"),
+            "webhook_secrets": self.state.webhook_secrets(),
             "state_dir": str(self.state.path),
             "temporal_address": self.address("temporal"),
             "temporal_namespace": DEFAULT_NAMESPACE,
@@ -139,6 +140,8 @@ def teiki_services(plan: StackPlan) -> list[ServiceSpec]:
             command=[
                 *(python, "-m", "gateways.sandbox", "--host", LOOPBACK, "--port", str(plan.ports["gateway"])),
                 *("--database", str(plan.state.path / "sandbox.db")),
+                *("--webhook-url", plan.url("web") + "/webhooks/sandbox"),
+                *("--webhook-secrets-file", str(plan.state.webhook_secrets_file)),
             ],
             env=plan.environment(),
             ready=http_ready(plan.url("gateway") + "/health"),

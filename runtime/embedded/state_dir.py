@@ -5,6 +5,7 @@ lock             held (flock) while a stack runs; the kernel lets go of it when 
 pids.json        our process and its children, each with its start time
 keys             the payload encryption key, made once (0600)
 postgres.password
+webhook.secrets  what the sandbox gateway signs its webhooks with, made once (0600)
 ports.json       the ports of the last run, tried first in the next
 stack.json       settings for other terminals, only while a stack runs (0600)
 temporal.toml    the same for Temporal's own tools
@@ -13,6 +14,7 @@ postgres/ temporal.db logs/ run/
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import logging
@@ -145,6 +147,16 @@ class StateDir:
     def postgres_password(self) -> str:
         """The password of the embedded Postgres."""
         return self.secret("postgres.password", lambda: secrets.token_urlsafe(24))
+
+    @property
+    def webhook_secrets_file(self) -> Path:
+        """The webhook secrets as `TEIKI_WEBHOOK_SECRETS_FILE` takes them."""
+        return self.path / "webhook.secrets"
+
+    def webhook_secrets(self) -> str:
+        """The webhook secrets; to replace one, put the new one first and restart."""
+        fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        return self.secret(self.webhook_secrets_file.name, lambda: fresh)
 
     def last_ports(self) -> dict[str, int]:
         """The ports of the last run, by name; empty when unknown."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from starter.cli import attention, books, catalogue, gateway, products, services, subscription
+from starter.cli import attention, books, catalogue, gateway, products, services, subscription, webhook
 
 app = typer.Typer(
     name="teiki",
@@ -42,6 +42,7 @@ books.register(app)
 app.add_typer(subscription.app, name="subscription")
 app.add_typer(attention.app, name="attention")
 app.add_typer(gateway.app, name="gateway")
+app.add_typer(webhook.app, name="webhook")
 app.add_typer(catalogue.customers, name="customer")
 app.add_typer(products.app, name="product")
 app.add_typer(catalogue.payment_methods, name="payment-method")

@@ -26,6 +26,7 @@ from db import migrate
 from db.engine import Database
 from db.reads.circuits import gateway_circuit
 from db.reads.incidents import count_open
+from db.reads.webhooks import count_webhooks
 from domain.errors import TeikiError
 from domain.money import Money
 from runtime.search_attributes import SEARCH_ATTRIBUTES
@@ -38,6 +39,8 @@ from starter.wording import circuit_advice, circuit_sentence
 _PATIENCE_SECONDS: Final = 8.0
 _PATIENCE_FOR: Final = {"ledger": 120.0}
 """Comparing reads what happened since the last run; a first run over a big book is better followed elsewhere."""
+_INBOX_PATIENCE_SECONDS: Final = 900.0
+"""One that waits longer was not handed over by four tries, or by nobody."""
 State = Literal["ok", "failed", "skipped"]
 
 
@@ -80,6 +83,7 @@ async def examine(*, ledger: bool) -> list[Check]:
         ("migrations", visit.migrations_are_at_head),
         ("gateway", visit.gateway_answers),
         ("gateway circuit", visit.gateway_is_called),
+        ("webhooks", visit.webhooks_are_heard),
         ("Temporal", visit.temporal_answers),
         ("search attributes", visit.search_attributes_exist),
         ("worker", visit.worker_polls),
@@ -253,6 +257,22 @@ class _Visit:
                 circuit_sentence(circuit), circuit_advice(circuit), **circuit.model_dump(mode="json")
             )
         return circuit_sentence(circuit), circuit.model_dump(mode="json")
+
+    async def webhooks_are_heard(self) -> Answer:
+        """The inbox is worked off. Without a secret nothing is taken in, and everything works, only later."""
+        secrets = len(self.settings.webhook_secret_list)
+        if not secrets:
+            raise Skipped("no TEIKI_WEBHOOK_SECRETS: no webhook is taken in, outcomes are asked for on time")
+        if not self._migrated:
+            raise Skipped("the migrations come first")
+        inbox = await count_webhooks(self.database)
+        found = f"secrets: {secrets}; waiting: {inbox.waiting}, parked: {inbox.parked}"
+        facts = inbox.model_dump(mode="json") | {"secrets": secrets}
+        if inbox.parked:
+            raise Failed(found, "See `teiki webhook list`; then `teiki webhook retry`.", **facts)
+        if (inbox.waiting_for_s or 0) > _INBOX_PATIENCE_SECONDS:
+            raise Failed(found, "Is a worker running, and the schedule webhook-inbox not paused?", **facts)
+        return found, facts
 
     async def _get(self, path: str) -> Any:
         url = self.settings.gateway_url.rstrip("/") + path

@@ -14,9 +14,11 @@ from activities.contracts.billing import BillingContract
 from activities.contracts.orders import OrdersContract
 from activities.contracts.reconciliation import ReconciliationContract
 from activities.contracts.records import RecordsContract
+from activities.contracts.webhooks import WebhooksContract
 from activities.orders import OrdersActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
+from activities.webhooks import WebhooksActivities
 from tests.architecture.reading import ROOT, modules, name_of, tree
 
 IMPLEMENTED = {
@@ -24,6 +26,7 @@ IMPLEMENTED = {
     OrdersContract: OrdersActivities,
     ReconciliationContract: ReconciliationActivities,
     RecordsContract: RecordsActivities,
+    WebhooksContract: WebhooksActivities,
 }
 
 

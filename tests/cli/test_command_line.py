@@ -56,7 +56,7 @@ def test_the_commands_of_the_specification_are_all_there():
         ),
         *("migrate check", "customer put", "customer list", "customer show", "product put", "product list"),
         "product show",
-        *("payment-method add", "payment-method list", "gateway status"),
+        *("payment-method add", "payment-method list", "gateway status", "webhook list", "webhook retry"),
         *(
             f"subscription {name}"
             for name in (

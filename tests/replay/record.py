@@ -36,6 +36,7 @@ from activities.contracts.records import (
     PutCustomer,
     PutProduct,
 )
+from activities.contracts.webhooks import HandOver
 from domain.declines import DeclineCode
 from domain.money import Money
 from domain.product import ProductTerms
@@ -44,6 +45,7 @@ from runtime.embedded.temporal_servers import TimeSkippingServer
 from runtime.lifecycle import run_cli
 from tests.workflows.conftest import START, Stage
 from tests.workflows.fake_reconciliation import FakeReconciliation
+from tests.workflows.fake_webhooks import FakeWebhooks
 from tests.workflows.fakes import FakeRecords
 from worker import WORKFLOWS
 from workflows import messages
@@ -55,6 +57,7 @@ from workflows.catalogue import (
 )
 from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
+from workflows.webhook_inbox import WebhookInbox
 
 HISTORIES: Final = Path(__file__).parent / "histories"
 
@@ -263,6 +266,27 @@ async def a_reconciliation(stage: Stage) -> None:
     await stage.handle.result()
 
 
+async def a_webhook_inbox(stage: Stage) -> None:
+    """Worked off, and the old rows deleted."""
+    client = stage.environment.client
+    stage.handle = await client.start_workflow(
+        WebhookInbox.run, HandOver(), id="webhook-inbox", task_queue=stage.queue
+    )
+    await stage.handle.result()
+
+
+async def notified_while_unknown(stage: Stage) -> None:
+    """The payment company tells of a charge whose answer was lost: asked about at once; told again: nothing."""
+    stage.billing.script = [UNKNOWN]
+    await stage.open()
+    reference = f"{stage.handle.id.partition('/')[2]}/1/1"
+    for _ in range(2):
+        notice = messages.GatewayNotice(gateway_id="ch_1", reference=reference)
+        await stage.handle.signal(Subscription.gateway_notified, notice)
+        await stage.quiet()
+    await stage.until("2023-08-15T00:00:00+09:00")
+
+
 async def an_incident_closed(stage: Stage) -> None:
     order = CloseIncident(
         id="inc_1", request_id="q-4", actor="operator:recorder", comment="for the record", at=START
@@ -299,6 +323,8 @@ STORIES: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
         a_payment_method,
         an_incident_closed,
         a_reconciliation,
+        a_webhook_inbox,
+        notified_while_unknown,
     )
 }
 
@@ -315,7 +341,12 @@ async def on_stage(environment: WorkflowEnvironment, story: str) -> AsyncIterato
         environment.client,
         task_queue=stage.queue,
         workflows=WORKFLOWS,
-        activities=[*stage.billing.registered(), *desk.registered(), *FakeReconciliation().registered()],
+        activities=[
+            *stage.billing.registered(),
+            *desk.registered(),
+            *FakeReconciliation().registered(),
+            *FakeWebhooks().registered(),
+        ],
     )
     async with worker:
         yield stage

@@ -91,6 +91,16 @@ def test_commands_and_addresses_agree_about_ports():
     assert origins == {f"http://127.0.0.1:{port}", f"http://localhost:{port}"}
 
 
+def test_the_gateway_signs_its_webhooks_for_the_web_service_with_its_secret():
+    gateway, web = SERVICES["gateway"]["command"], SERVICES["web"]
+    where = gateway[gateway.index("--webhook-url") + 1]
+    assert where == f"http://web:{published('web')[2]}/webhooks/{web['environment']['TEIKI_GATEWAY']}"
+    secrets = gateway[gateway.index("--webhook-secrets-file") + 1]
+    assert secrets == web["environment"]["TEIKI_WEBHOOK_SECRETS_FILE"] == "/run/secrets/webhook_secrets"
+    holders = {name for name in SERVICES if "webhook_secrets" in SERVICES[name].get("secrets", [])}
+    assert holders == {"gateway", "web"}
+
+
 def test_everything_waits_for_what_it_needs():
     for name, service in SERVICES.items():
         for needed, how in service.get("depends_on", {}).items():
@@ -104,7 +114,10 @@ def test_everything_waits_for_what_it_needs():
 
 def test_no_secret_has_a_value_here():
     text = (ROOT / "docker-compose.yml").read_text()
-    assert COMPOSE["secrets"] == {"codec_keys": {"environment": "TEIKI_CODEC_KEYS"}}
+    assert COMPOSE["secrets"] == {
+        "codec_keys": {"environment": "TEIKI_CODEC_KEYS"},
+        "webhook_secrets": {"environment": "TEIKI_WEBHOOK_SECRETS"},
+    }
     for line in text.splitlines():
         if "PASSWORD" in line or "POSTGRES_PWD" in line:
             assert "${POSTGRES_PASSWORD:?" in line or line.startswith("#"), line

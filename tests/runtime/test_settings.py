@@ -133,3 +133,20 @@ class TestTemporalAddress:
         monkeypatch.setenv("TEMPORAL_NAMESPACE", "production")
         arguments = connect_arguments(Settings.load())
         assert (arguments["target_host"], arguments["namespace"]) == ("temporal.internal:7233", "production")
+
+
+class TestWebhookSecrets:
+    def test_none_is_none(self):
+        assert Settings.load().webhook_secret_list == ()
+
+    @pytest.mark.parametrize("given", ["whsec_one whsec_two", "  whsec_one\n\twhsec_two\n"])
+    def test_several_stand_beside_or_below_each_other(self, monkeypatch, given):
+        monkeypatch.setenv("TEIKI_WEBHOOK_SECRETS", given)
+        assert Settings.load().webhook_secret_list == ("whsec_one", "whsec_two")
+
+    def test_they_come_from_a_file_too_and_are_never_shown(self, monkeypatch, tmp_path):
+        (tmp_path / "secrets").write_text("whsec_one\nwhsec_two\n")
+        monkeypatch.setenv("TEIKI_WEBHOOK_SECRETS_FILE", str(tmp_path / "secrets"))
+        settings = Settings.load()
+        assert settings.webhook_secret_list == ("whsec_one", "whsec_two")
+        assert "whsec_one" not in repr(settings)

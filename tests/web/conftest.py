@@ -6,22 +6,26 @@ The web's own clock can be put ahead of the operator's, so that links grow old w
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
-from aiohttp import web as http
+from pydantic import SecretStr
 
 from gateways.factory import gateway_of, hosted_form_origin
 from runtime.embedded.ports import free_ports
 from runtime.settings import Settings
 from starter import Money, Subscription, SubscriptionSpec, Teiki
 from starter.simulate.lab import Lab, laboratory
-from web.server import application
+from web.server import application, listening
+from web.webhooks import Webhooks
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
 
 @dataclass
@@ -81,24 +85,34 @@ async def site(lab: Lab) -> AsyncIterator[Site]:
 
 
 @asynccontextmanager
-async def serving(lab: Lab, *, gateway_url: str | None = None) -> AsyncIterator[Site]:
+async def serving(
+    lab: Lab,
+    *,
+    gateway_url: str | None = None,
+    database_url: str | None = None,
+    secrets: Sequence[str] = (SECRET,),
+) -> AsyncIterator[Site]:
     port = free_ports(1)[0]
     settings = lab.settings.model_copy(update={"public_url": f"http://127.0.0.1:{port}"})
-    gateway = gateway_of(settings.gateway, gateway_url or settings.gateway_url)
+    gateway = gateway_of(settings.gateway, gateway_url or settings.gateway_url, webhook_secrets=secrets)
     async with Teiki(lab.client, settings) as teiki, aiohttp.ClientSession() as browser:
         site = Site(lab, settings, teiki, browser)
-        async with Teiki(lab.client, settings, clock=lambda: datetime.now(UTC) + site.ahead) as behind_it:
+        behind = settings
+        if database_url is not None:
+            behind = settings.model_copy(update={"database_url": SecretStr(database_url)})
+        async with (
+            Teiki(lab.client, behind, clock=lambda: datetime.now(UTC) + site.ahead) as behind_it,
+            Webhooks(behind_it, gateway) as webhooks,
+        ):
             app = application(
                 behind_it,
                 gateway,
                 public_url=settings.public_url,
                 form_origin=hosted_form_origin(settings.gateway, settings.gateway_url),
+                webhooks=webhooks,
             )
-            runner = http.AppRunner(app, access_log=None, shutdown_timeout=1)
-            await runner.setup()
-            await http.TCPSite(runner, "127.0.0.1", port).start()
-            yield site
-            await runner.cleanup()
+            async with listening(app, host="127.0.0.1", port=port):
+                yield site
     await gateway.close()
 
 

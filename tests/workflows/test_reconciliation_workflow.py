@@ -21,8 +21,10 @@ from runtime.schedules import ensure_schedule
 from runtime.settings import Settings
 from tests.workflows.conftest import KEYS
 from tests.workflows.fake_reconciliation import FakeReconciliation
-from worker import RECONCILIATION, daily_reconciliation
+from tests.workflows.fake_webhooks import FakeWebhooks
+from worker import RECONCILIATION, WEBHOOK_INBOX, daily_reconciliation, webhook_inbox_worked_off
 from workflows.reconciliation import Reconciliation
+from workflows.webhook_inbox import WebhookInbox
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +92,23 @@ async def _runs(handle: ScheduleHandle, wanted: int) -> set[str]:
             names |= {action.action.workflow_id for action in info.recent_actions}
             await asyncio.sleep(0.05)
     return names
+
+
+async def test_the_inbox_is_worked_off_by_its_schedule(client):
+    inbox, queue = FakeWebhooks(), f"queue-{uuid.uuid4()}"
+    schedule = webhook_inbox_worked_off(Settings.load(task_queue=queue))
+    assert await ensure_schedule(client, WEBHOOK_INBOX, schedule)
+    handle = client.get_schedule_handle(WEBHOOK_INBOX)
+    described = await handle.describe()
+    assert described.schedule.policy.overlap == ScheduleOverlapPolicy.SKIP
+    following = described.info.next_action_times
+    assert following[1] - following[0] == timedelta(minutes=1)
+    async with Worker(client, task_queue=queue, workflows=[WebhookInbox], activities=inbox.registered()):
+        await handle.trigger()
+        for name in await _runs(handle, 1):
+            await asyncio.wait_for(client.get_workflow_handle(name).result(), 20)
+    assert inbox.asked[:2] == ["hand_over", "clear_out"]
+    await handle.delete()
 
 
 async def test_a_server_without_schedules_is_no_hindrance(server: WorkflowEnvironment, caplog):
