@@ -1,4 +1,4 @@
-"""The compound file around an encrypted package: a small file system in a file, as Office expects it (MS-CFB, version 3).
+"""The compound file around an encrypted package: a file system in a file, as Office expects it (MS-CFB 3).
 
 The one large stream is written first, as it comes, from the file's 513th byte on; what describes it (allocation table,
 directory, header) follows when its size is known. Streams below 4,096 bytes live in the "mini stream", which readers
@@ -144,7 +144,9 @@ class CompoundFile:
             + bytes(16)
             + pack("<HHHHH6x", 0x3E, 3, 0xFFFE, 9, 6)
             + pack("<IIIII", 0, len(tables), directory_at, 0, MINI_STREAM_BELOW)
-            + pack("<IIII", mini_table_at, mini_table_sectors, chapters[0] if chapters else _END, len(chapters))
+            + pack(
+                "<IIII", mini_table_at, mini_table_sectors, chapters[0] if chapters else _END, len(chapters)
+            )
             + array("I", [*numbers, *[_FREE] * (_IN_HEADER - len(numbers))]).tobytes()
         )
 

@@ -48,7 +48,8 @@ def require_password(password: str) -> list[str]:
     """
     if not password:
         raise TeikiError(
-            ErrorCode.PASSWORD_EMPTY, "An empty password makes a file that nobody can open; leave it out instead."
+            ErrorCode.PASSWORD_EMPTY,
+            "An empty password makes a file that nobody can open; leave it out instead.",
         )
     units = len(password.encode("utf-16-le", "surrogatepass")) // 2
     return ["password_longer_than_255"] if units > EXCEL_PASSWORD_MAX else []
@@ -173,15 +174,13 @@ def _counted(text: str) -> bytes:
 
 _VERSIONS: Final = pack("<HHHHHH", 1, 0, 1, 0, 1, 0)
 _TRANSFORM: Final = pack("<I", 1) + _counted("{FF9A3F03-56EF-4613-BDD5-5A41C1D07246}")
-_MAPPED: Final = (
-    pack("<II", 1, 0) + _counted("EncryptedPackage") + _counted("StrongEncryptionDataSpace")
-)
-_DATA_SPACES: Final[Small] = {  # says that the package is encrypted; the same in every file (MS-OFFCRYPTO 2.1)
+_MAPPED: Final = pack("<II", 1, 0) + _counted("EncryptedPackage") + _counted("StrongEncryptionDataSpace")
+_DATA_SPACES: Final[
+    Small
+] = {  # says that the package is encrypted; the same in every file (MS-OFFCRYPTO 2.1)
     "Version": _counted("Microsoft.Container.DataSpaces") + _VERSIONS,
     "DataSpaceMap": pack("<III", 8, 1, len(_MAPPED) + 4) + _MAPPED,
-    "DataSpaceInfo": {
-        "StrongEncryptionDataSpace": pack("<II", 8, 1) + _counted("StrongEncryptionTransform")
-    },
+    "DataSpaceInfo": {"StrongEncryptionDataSpace": pack("<II", 8, 1) + _counted("StrongEncryptionTransform")},
     "TransformInfo": {
         "StrongEncryptionTransform": {
             "\x06Primary": pack("<I", len(_TRANSFORM) + 4)

@@ -97,7 +97,8 @@ def workbook(about_title: str, sheets: Sequence[Sheet]) -> str:
     """The list of sheets, and the names by which Excel knows their filters and the header row to repeat in print."""
     titles = [about_title, *(sheet.title for sheet in sheets)]
     listed = "".join(
-        f'<sheet name={quoteattr(title)} sheetId="{at}" r:id="rId{at}"/>' for at, title in enumerate(titles, start=1)
+        f'<sheet name={quoteattr(title)} sheetId="{at}" r:id="rId{at}"/>'
+        for at, title in enumerate(titles, start=1)
     )
     filters, headers = [], []
     for at, sheet in enumerate(sheets, start=1):
@@ -107,7 +108,9 @@ def workbook(about_title: str, sheets: Sequence[Sheet]) -> str:
             f'<definedName name="_xlnm._FilterDatabase" localSheetId="{at}" hidden="1">'
             f"{quoted}!$A$1:${last}${sheet.rows}</definedName>"
         )
-        headers.append(f'<definedName name="_xlnm.Print_Titles" localSheetId="{at}">{quoted}!$1:$1</definedName>')
+        headers.append(
+            f'<definedName name="_xlnm.Print_Titles" localSheetId="{at}">{quoted}!$1:$1</definedName>'
+        )
     return (
         f'{_DECLARED}<workbook xmlns="{_MAIN}" xmlns:r="{_RELATIONS}"><bookViews><workbookView activeTab="0"/>'
         f"</bookViews><sheets>{listed}</sheets><definedNames>{''.join(filters + headers)}</definedNames></workbook>"

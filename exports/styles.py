@@ -9,7 +9,7 @@ from domain.money import DECIMALS
 
 
 class Style(IntEnum):
-    """Indices into `cellXfs`; `__str__` is the number, ready to be written."""
+    """Indices into `cellXfs`."""
 
     NONE = 0
     HEADER = 1
@@ -22,15 +22,12 @@ class Style(IntEnum):
     ABOUT_LABEL = 8
     ABOUT_TEXT = 9
 
-    __str__ = int.__repr__
-    __format__ = int.__format__
-
 
 class MoneyStyle(NamedTuple):
-    """What divides the minor units (100 for USD), and the style's index."""
+    """What divides the minor units (100 for USD), and the style's place among the cells' styles."""
 
     scale: int
-    index: int
+    place: int
 
 
 _GENERAL, _WHOLE, _AS_TEXT, _DATE, _INSTANT, _FIRST_MONEY = 0, 1, 49, 164, 165, 166
