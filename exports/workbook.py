@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 from zoneinfo import ZoneInfo
 
 from exports import parts
-from exports.cells import CELL_MAX, Cells, Encoder, column_letters
+from exports.cells import CELL_MAX, Cells, Encoder, Pieces, column_letters, side_by_side
 from exports.package import Package
 from exports.styles import Style, Styles
 from exports.widths import fitted
@@ -156,10 +156,11 @@ class WorkbookWriter:
         columns: list[Sequence[Any]] = list(zip(*batch, strict=True))
         if self._currency_place is not None:
             columns = self._with_currencies(columns, columns[self._currency_place])
-        cells = [encode(values, numbers) for encode, values in zip(self._encoders, columns, strict=True)]
-        starts = [f'<row r="{number}">' for number in numbers]
-        rows = "</row>".join(map("".join, zip(starts, *cells, strict=True)))
-        self._package.write(f"{rows}</row>".encode())
+        pieces: Pieces = ['<row r="', numbers, '">']
+        for encode, values in zip(self._encoders, columns, strict=True):
+            pieces += encode(values, numbers)
+        pieces.append("</row>")
+        self._package.write(side_by_side(pieces, len(batch)).encode())
         self._next_row += len(batch)
         self.rows_written += len(batch)
 
@@ -182,12 +183,11 @@ class WorkbookWriter:
         self._package.open(f"xl/worksheets/sheet{len(self._sheets) + 2}.xml")
         self._package.write(parts.sheet_start(self._widths).encode())
         self._sheets.append(parts.Sheet(title, len(self._columns)))
-        self._next_row = 1
-        header = [
-            self._cells.text(column_letters(place), Style.HEADER)([column.title], ["1"])[0]
+        header = "".join(
+            self._cells.careful_text(f"{column_letters(place)}1", column.title, Style.HEADER)
             for place, column in enumerate(self._columns)
-        ]
-        self._package.write(f'<row r="1" ht="20" customHeight="1">{"".join(header)}</row>'.encode())
+        )
+        self._package.write(f'<row r="1" ht="20" customHeight="1">{header}</row>'.encode())
         self._next_row = 2
 
     def _end_sheet(self) -> None:
