@@ -81,7 +81,7 @@ class Cells:
                 cells = zip(numbers, starts, values, strict=True)
                 return [
                     [
-                        f"{head}{at}{start}{value}{tail}" if value is not None else ""
+                        "".join((head, at, start, value, tail)) if value is not None else ""
                         for at, start, value in cells
                     ]
                 ]

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from exports import parts
 from exports.cells import CELL_MAX, Cells, Encoder, Pieces, column_letters, side_by_side
-from exports.package import Package
+from exports.package import Package, Sink
 from exports.styles import Style, Styles
 from exports.widths import fitted
 
@@ -25,7 +25,7 @@ ROWS_PER_SHEET: Final = 1_048_576
 SHEET_BYTES: Final = 2**31
 """A sheet ends here even if it has room for more rows: its part of the package must stay below four gigabytes."""
 CELLS_AT_ONCE: Final = 2_560
-CELLS_LOOKED_AT: Final = 8 * CELLS_AT_ONCE
+CELLS_LOOKED_AT: Final = 2 * CELLS_AT_ONCE
 """How many cells decide about the widths."""
 
 
@@ -70,7 +70,7 @@ class WorkbookWriter:
 
     def __init__(
         self,
-        sink: BinaryIO,
+        sink: Sink,
         *,
         columns: Sequence[Column],
         about: About,
@@ -128,7 +128,7 @@ class WorkbookWriter:
                 batch = batch[now:]
 
     def close(self) -> None:
-        """Finish the workbook. Without it the file cannot be opened."""
+        """Finish the workbook; once. Without it the file cannot be opened, and so a half-written one never is."""
         if not self._sheets:
             self._widths = fitted(self._columns, [])
             self._open_sheet()
