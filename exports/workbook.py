@@ -22,7 +22,7 @@ from exports.widths import fitted
 
 ROWS_PER_SHEET: Final = 1_048_576
 """What Excel's sheet holds, the header row included."""
-SHEET_BYTES: Final = 2**31
+BYTES_PER_SHEET: Final = 2**31
 """A sheet ends here even if it has room for more rows: its part of the package must stay below four gigabytes."""
 CELLS_AT_ONCE: Final = 2_560
 CELLS_LOOKED_AT: Final = 2 * CELLS_AT_ONCE
@@ -66,6 +66,7 @@ class WorkbookWriter:
             and their number format leaves the currency out. Without it an amount is (minor units, currency) and shows
             its currency.
         rows_per_sheet: at most what Excel holds; the header row counts.
+        bytes_per_sheet: where a sheet of very long texts ends early, before compression.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class WorkbookWriter:
         about_title: str = "About",
         currency_column: str | None = None,
         rows_per_sheet: int = ROWS_PER_SHEET,
+        bytes_per_sheet: int = BYTES_PER_SHEET,
     ) -> None:
         if not columns:
             raise ValueError("a workbook needs a column")
@@ -91,7 +93,7 @@ class WorkbookWriter:
         self._encoders = [self._encoder(column, place) for place, column in enumerate(columns)]
         keys = [column.key for column in columns]
         self._currency_place = None if currency_column is None else keys.index(currency_column)
-        self._rows_per_sheet = rows_per_sheet
+        self._rows_per_sheet, self._bytes_per_sheet = rows_per_sheet, bytes_per_sheet
         self._widths: Sequence[float] = ()
         self._sheets: list[parts.Sheet] = []
         self._next_row = 0
@@ -119,7 +121,7 @@ class WorkbookWriter:
                 self._open_sheet()
             while batch:
                 room = self._rows_per_sheet + 1 - self._next_row
-                if room <= 0 or self._package.part_size > SHEET_BYTES:
+                if room <= 0 or self._package.part_size > self._bytes_per_sheet:
                     self._end_sheet()
                     self._open_sheet()
                     continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -36,6 +38,17 @@ def values_of(kind, values, **options):
 def test_a_text_is_read_back_as_it_was(text, companion):
     # Texts of a column are looked at together, so each stands beside others that need another kind of care.
     assert texts_of([text, companion, None, text])[0::3] == [text, text]
+
+
+@pytest.mark.parametrize("text", [" a", "a ", "a\nb", "\ta"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_white_space_that_readers_drop_is_marked_to_be_kept(text, place):
+    texts = ["plain", "words in between"]
+    texts.insert(place, text)
+    with zipfile.ZipFile(io.BytesIO(workbook([(text,) for text in texts]))) as parts:
+        sheet = parts.read("xl/worksheets/sheet2.xml").decode()
+    cell = sheet[sheet.index(f'<c r="A{place + 2}"') :]
+    assert f'<t xml:space="preserve">{text}</t>' in cell[: cell.index("</c>")]
 
 
 @settings(max_examples=150, deadline=None)

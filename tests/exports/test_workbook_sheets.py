@@ -103,6 +103,15 @@ def test_the_split_falls_where_it_must_when_batches_and_sheets_end_apart():
     ] == rows
 
 
+def test_a_sheet_of_very_long_texts_ends_before_its_part_is_too_large_for_the_package():
+    rows = [(f"{place} {'long' * 500}",) for place in range(6_000)]
+    book = opened(workbook(rows, bytes_per_sheet=10_000_000))
+    assert len(book.worksheets) == 3
+    assert [
+        row for sheet in book.worksheets[1:] for row in sheet.iter_rows(min_row=2, values_only=True)
+    ] == rows
+
+
 def test_rows_may_come_in_pieces_of_any_size():
     whole = workbook(mixed(700), columns=MIXED)
     file = io.BytesIO()
