@@ -36,16 +36,15 @@ COLUMNS: Final = (
 )
 
 _FIRST: Final = datetime(2024, 1, 1, 0, 0, 7, tzinfo=UTC)
-_FAMILY: Final = ("山田", "佐藤", "鈴木", "高橋", "田中", "伊藤", "渡辺", "Müller", "O'Neil", "김")
-_GIVEN: Final = ("太郎", "花子", "一郎", "さくら", "健", "美咲", "Anna", "민준")
+_WHO: Final = ("お客様", "会員", "法人 会員", "Kunde für", "l'abonnée", "고객")
 _PRODUCTS: Final = ("お茶定期便", "Coffee & Cake", "新聞（朝刊）", "Support <Pro>", "Gym")
 _STATUSES: Final = ("current", "current", "current", "unpaid", "suspended", "canceled")
 _NOTES: Final = (None, None, None, None, "please call first", "=see mail", "配達は夕方に")
 
 
 def mixed(rows: int) -> Iterator[tuple[Any, ...]]:
-    """Identifiers, e-mails, Japanese names, telephone numbers that begin with `+`, amounts in three currencies,
-    instants, statuses, empty cells, signs to escape and a formula here and there.
+    """Identifiers, e-mails, names that are nobody's (Japanese mostly), telephone numbers that begin with `+`, amounts in
+    three currencies, instants, statuses, empty cells, signs to escape and a formula here and there.
     """
     for row in range(rows):
         spread = row * 7_919 % 1_000_003
@@ -56,7 +55,7 @@ def mixed(rows: int) -> Iterator[tuple[Any, ...]]:
             f"sub_{row:010x}{spread:016x}",
             f"cus_{spread:010x}{row:016x}",
             f"customer.{spread}@example.com",
-            f"{_FAMILY[spread % 10]} {_GIVEN[row % 8]}",
+            f"{_WHO[spread % 6]} {spread}",
             f"+81-90-{spread % 10_000:04d}-{row % 10_000:04d}",
             _PRODUCTS[spread % 5],
             _STATUSES[row % 6],

@@ -31,7 +31,7 @@ def values_of(kind, values, **options):
         "plain", "=1+1", '=HYPERLINK("x")', "+81-90", "-500", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "'quoted",
         "＝1", " leading", "trailing ", "  ", "two\nlines", "windows\r\nlines", "tab\tinside", "<b>&amp;</b>", "]]>",
         "a|b", "a|=b", "| ", " |", "_x0041_", "_x0041_x0042_", "_x005F_", "x_x00", "__x0041__", "😀👨\u200d👩\u200d👧",
-        "שלום עולם", "\u202eright", "山田　太郎", "0012", "1e5", "TRUE", "#REF!", "2026-01-01", "\x7f", "\x85",
+        "שלום עולם", "\u202eright", "お客　様", "0012", "1e5", "TRUE", "#REF!", "2026-01-01", "\x7f", "\x85",
         "\u2028", "\u3000",
     ],
 )  # fmt: skip
