@@ -43,7 +43,7 @@ _NOTES: Final = (None, None, None, None, "please call first", "=see mail", "é…é
 
 
 def mixed(rows: int) -> Iterator[tuple[Any, ...]]:
-    """Identifiers, e-mails, names that are nobody's (Japanese mostly), telephone numbers that begin with `+`, amounts in
+    """Identifiers, e-mails, names that are nobody's (Japanese mostly), telephones that begin with `+`, amounts in
     three currencies, instants, statuses, empty cells, signs to escape and a formula here and there.
     """
     for row in range(rows):
