@@ -82,6 +82,9 @@ class ErrorCode(StrEnum):
     GATEWAY_DISAGREES = "gateway_disagrees"
     INCIDENT_NOT_FOUND = "incident_not_found"
     WEBHOOK_REFUSED = "webhook_refused"
+    # exports
+    PASSWORD_EMPTY = "password_empty"  # noqa: S105 - a code, not a secret
+    EXPORT_TOO_LARGE = "export_too_large"
     # the machine room
     LIVE_ATTEMPT_EXISTS = "live_attempt_exists"
     GATEWAY_UNAVAILABLE = "gateway_unavailable"

@@ -202,7 +202,7 @@ async def test_a_request_that_is_on_its_way_is_let_be_and_looked_at_again(desk, 
     await desk.charge(order, Mode.SEND)
     async with db.connection() as driver:
         await driver.execute(
-            "UPDATE attempts SET state = 'sent' WHERE subscription_id = %s", [order.subscription_id]
+            "UPDATE attempts SET state = 'sent' WHERE object_id = %s", [order.subscription_id]
         )
     inbox_id = await arrived(db, f"{order.subscription_id}/1/1")
     assert await worked_off(db, ear) == HandedOver(waiting=1)
