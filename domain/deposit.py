@@ -148,6 +148,8 @@ def shown_pending(
     state.gateway_id = gateway_id or state.gateway_id
     state.flight.state = "pending"
     _ask_later(state, now)
+    if state.cancel_reason is not None:
+        state.flight.next_at = now
     if preliminary and state.status is not DepositStatus.PRELIMINARY:
         return [_move(state, DepositStatus.PRELIMINARY, "preliminary_notice")]
     if not preliminary and state.status is DepositStatus.PRELIMINARY:

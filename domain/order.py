@@ -248,6 +248,16 @@ def give_back(
     state.refunds = (*state.refunds, due)
 
 
+def hurry(state: State, now: datetime) -> None:
+    """The payment company has news: the questions about money under way are due now."""
+    flights = [refund.flight for refund in state.refunds]
+    if state.in_flight is not None:
+        flights.append(state.in_flight)
+    for flight in flights:
+        if flight.state in ("unknown", "pending"):
+            flight.next_at = min(flight.next_at, now)
+
+
 def verify_later(state: State, number: int, attempt: int, now: datetime, *, in_s: int) -> None:
     """The payment got its outcome after a doubt: look at the gateway's book once more, one horizon later."""
     doubt = Verification(number=number, attempt=attempt, next_at=now + timedelta(seconds=in_s))

@@ -38,8 +38,10 @@ def search_attributes(kind: str, *, customer: str, product: str) -> TypedSearchA
     )
 
 
-def timer_summary(state: State, step: Step) -> str:
+def timer_summary(state: State, step: Step | None) -> str:
     """What the timer waits for: `retry 2 of 4 for payment 7`."""
+    if step is None:
+        return ""
     number = state.open.number if state.open else state.next_cycle + 1
     if step.kind is StepKind.RETRY and state.open is not None:
         attempts = len(state.terms.retry.ladder(state.terms.period))

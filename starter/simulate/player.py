@@ -25,6 +25,7 @@ from starter.teiki import Teiki
 _SETTLE_POLL_SECONDS: Final = 0.01
 _SETTLE_SECONDS_MAX: Final = 120.0
 _MOMENT: Final = timedelta(milliseconds=50)
+_STRIDE: Final = timedelta(days=14)
 
 
 class Player:
@@ -88,10 +89,11 @@ class Player:
     async def _advance(self, to: datetime) -> None:
         """Let time pass until the scenario's clock shows `to`, and everything due by then is done."""
         await self._quiet()
-        remaining = self._clock.engine_time(to) - await self._lab.environment.get_current_time()
-        if remaining > timedelta():
-            # A moment more: what is due at this very instant comes before the event, every time.
-            await self._lab.environment.sleep(remaining + _MOMENT)
+        # A moment more: what is due at this very instant comes before the event, every time.
+        end = self._clock.engine_time(to) + _MOMENT
+        while (remaining := end - await self._lab.environment.get_current_time()) > _MOMENT:
+            # One call may take half a minute of real time, and each timer on the way takes some.
+            await self._lab.environment.sleep(min(remaining, _STRIDE))
             await self._quiet()
         self._now = to
 
