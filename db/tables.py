@@ -49,6 +49,7 @@ from db.columns import (
     seq,
     words,
 )
+from db.export_tables import export_downloads, exports, sealed_secrets
 from db.watch_tables import incidents, reconciliations
 from domain.subscription import Status, StepKind
 
@@ -57,6 +58,8 @@ __all__ = [
     "attempts",
     "card_links",
     "customers",
+    "export_downloads",
+    "exports",
     "history",
     "incidents",
     "ledger",
@@ -67,6 +70,7 @@ __all__ = [
     "products",
     "reconciliations",
     "requests",
+    "sealed_secrets",
     "subscriptions",
 ]
 
@@ -196,6 +200,7 @@ payments: Final = Table(
     Column("state", Text, nullable=False),
     instant("settled_at", nullable=True),
     Column("skip_reason", Text),
+    recorded_at(),
     PrimaryKeyConstraint("subscription_id", "number"),
     one_of("state", PAYMENT_STATES),
     currency(),
@@ -203,6 +208,7 @@ payments: Final = Table(
     CheckConstraint("amount_minor > 0", name="amount_positive"),
     CheckConstraint("(settled_at IS NOT NULL) = (state IN ('settled', 'refunded'))", name="settled_is_dated"),
     CheckConstraint("(skip_reason IS NOT NULL) = (state = 'skipped')", name="skipped_has_reason"),
+    Index("ix_payments_due", text("due_at DESC"), text("subscription_id DESC"), text("number DESC")),
 )
 
 attempts: Final = Table(

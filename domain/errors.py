@@ -52,6 +52,16 @@ class ErrorCode(StrEnum):
     NOTHING_TO_SETTLE = "nothing_to_settle"
     GATEWAY_DISAGREES = "gateway_disagrees"
     INCIDENT_NOT_FOUND = "incident_not_found"
+    # exports
+    EXPORT_NOT_FOUND = "export_not_found"
+    EXPORT_NOT_READY = "export_not_ready"
+    EXPORT_EXPIRED = "export_expired"
+    EXPORT_TIMED_OUT = "export_timed_out"
+    EXPORT_CANCELED = "export_canceled"
+    EXPORT_FAILED = "export_failed"
+    EXPORT_PASSWORD_GONE = "export_password_gone"  # noqa: S105 - a code, not a secret
+    EXPORT_PASSWORD_NEEDED = "export_password_needed"  # noqa: S105 - as above
+    PASSWORD_EMPTY = "password_empty"  # noqa: S105 - as above
     # the machine room
     LIVE_ATTEMPT_EXISTS = "live_attempt_exists"
     GATEWAY_UNAVAILABLE = "gateway_unavailable"
