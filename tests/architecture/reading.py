@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("domain", "activities", "workflows", "gateways", "db", "starter", "runtime", "web")
+ROOMS = ("domain", "activities", "workflows", "gateways", "db", "exports", "starter", "runtime", "web")
 _NOT_OURS = {".git", ".venv", ".teiki", "node_modules", "__pycache__", "dist"}
 
 

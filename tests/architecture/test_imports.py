@@ -48,6 +48,7 @@ FORBIDDEN = {
     "workflows/options.py": ("import activities.billing", "workflows import domain and contracts"),
     "gateways/port.py": ("import db.engine", "gateways import the domain only"),
     "db/effects.py": ("import gateways.port", "db imports the domain only"),
+    "exports/workbook.py": ("import db.engine", "exports make bytes"),
     "activities/records.py": ("import gateways.sandbox_client", "activities know the contracts"),
     "runtime/lifecycle.py": ("import workflows.options", "runtime knows no workflow"),
     "starter/catalogue.py": ("import db.attempts", "the SDK and the command line"),
