@@ -17,7 +17,7 @@ from db.sealed_secrets import drop_with
 from db.shapes import Refused
 from db.steps import conflict
 from domain.errors import ErrorCode
-from domain.exports import CREATION_MAX, FINAL, NEXT, RUNNING_MAX, ExportStatus
+from domain.exports import CREATION_MAX, NEXT, RUNNING_MAX, ExportStatus
 
 REQUEST_SCOPE: Final = "export.request"
 _GRACE: Final = timedelta(minutes=5)
@@ -31,7 +31,7 @@ INSERT INTO exports (id, kind, filter, requester, comment, language, zone, encry
 VALUES (%(id)s, %(kind)s, %(filter)s::jsonb, %(actor)s, %(comment)s, %(language)s, %(zone)s, %(encrypted)s,
         %(again_of)s, 'requested', 'requested', %(at)s, %(at)s)
 """
-_HAS_SECRET: Final[LiteralString] = "SELECT 1 AS yes FROM sealed_secrets WHERE export_id = %(id)s"
+_IS_SEALED: Final[LiteralString] = "SELECT 1 AS yes FROM sealed_secrets WHERE export_id = %(id)s"
 _LOCK: Final[LiteralString] = "SELECT * FROM exports WHERE id = %(id)s FOR NO KEY UPDATE"
 _ONE_AT_A_TIME: Final[LiteralString] = (
     "SELECT pg_advisory_xact_lock(hashtextextended('exports of ' || %(requester)s, 0))"
@@ -192,11 +192,13 @@ async def _enter(cursor: Cursor, request: Request) -> Entered:
         await drop_with(cursor, request.export_id)
         return Entered("duplicate", claimed.subject_id)
     if request.encrypted:
-        await cursor.execute(_HAS_SECRET, {"id": request.export_id})
+        await cursor.execute(_IS_SEALED, {"id": request.export_id})
         if await cursor.fetchone() is None:
             raise Refused(ErrorCode.EXPORT_PASSWORD_GONE, "The sealed password is gone; request it again.")
     row = {**asked, "id": request.export_id, "filter": json.dumps(request.filter)}
-    await cursor.execute(_ENTER, {**row, "actor": request.actor, "comment": request.comment, "at": request.at})
+    await cursor.execute(
+        _ENTER, {**row, "actor": request.actor, "comment": request.comment, "at": request.at}
+    )
     given = {name: value for name, value in asked.items() if value not in (None, {})}
     told = {"do": "request", "arguments": given, "request_id": request.request_id}
     await _event(cursor, request, "operation", told)
@@ -259,17 +261,18 @@ async def move(db: Database, change: Change) -> Moved:
         status = ExportStatus(row["status"])
         stale = change.file_name is not None and change.file_name != row["file_name"]
         if change.to not in NEXT[status] or stale:
-            return Moved(status, row["reason"], row["file_name"], [])
-        values = {name: getattr(change, name) for name in ("at", "reason", "rows", "size_bytes", "expires_at")}
+            waiting = await _next_up(cursor, row) if change.to is status else []
+            return Moved(status, row["reason"], row["file_name"], waiting)
+        values = {
+            name: getattr(change, name) for name in ("at", "reason", "rows", "size_bytes", "expires_at")
+        }
         await cursor.execute(_MOVE, {**values, "id": change.export_id, "to": change.to.value})
         await drop_with(cursor, change.export_id)
         if change.operation is not None:
-            told = {"do": change.operation, "arguments": {}, "request_id": change.request_id}
+            told: dict[str, Any] = {"do": change.operation, "arguments": {}, "request_id": change.request_id}
             await _event(cursor, change, "operation", told)
         await _event(cursor, change, "status", _move(status.value, change.to.value, change.reason))
-        await cursor.execute(_NEXT_UP, {"requester": row["requester"], "most": RUNNING_MAX})
-        waiting = [next_up["id"] for next_up in await cursor.fetchall()] if _frees_a_place(status) else []
-        return Moved(change.to, change.reason, row["file_name"], waiting)
+        return Moved(change.to, change.reason, row["file_name"], await _next_up(cursor, row))
 
 
 async def overdue(db: Database, *, at: datetime) -> list[tuple[str, ExportStatus]]:
@@ -286,8 +289,10 @@ async def files_that_count(db: Database, names: list[str]) -> set[str]:
         return {row["file_name"] for row in await cursor.fetchall()}
 
 
-def _frees_a_place(status: ExportStatus) -> bool:
-    return status not in FINAL and status is not ExportStatus.READY
+async def _next_up(cursor: Cursor, row: dict[str, Any]) -> list[str]:
+    """Whose turn may have come: the requester's first in the line."""
+    await cursor.execute(_NEXT_UP, {"requester": row["requester"], "most": RUNNING_MAX})
+    return [waiting["id"] for waiting in await cursor.fetchall()]
 
 
 async def _locked(cursor: Cursor, export_id: str) -> dict[str, Any]:

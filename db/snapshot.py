@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
 import psycopg
 from psycopg.types.json import Jsonb
-from sqlalchemy import Select, func, make_url, select
-from sqlalchemy.dialects.postgresql import psycopg as dialects
+from sqlalchemy import Dialect, Select, func, make_url, select
 
 from db.pool import CONNECT_TIMEOUT_S
 
@@ -23,6 +23,7 @@ _IDLE_MAX_MS: Final = 120_000
 """A reader that takes nothing for so long is gone; the server lets go of its snapshot."""
 
 Query = Select[Any]
+_DRIVER: Final = "postgresql+psycopg"
 
 
 class Snapshot:
@@ -63,7 +64,7 @@ def snapshot(url: str, *, patience: timedelta) -> Iterator[Snapshot]:
         url: `postgresql+psycopg://…`.
         patience: the most that one statement may take.
     """
-    _, arguments = dialects.dialect().create_connect_args(make_url(url))
+    _, arguments = _dialect().create_connect_args(make_url(url))
     options = (
         f"-c timezone=UTC -c statement_timeout={int(patience.total_seconds() * 1000)}"
         f" -c idle_in_transaction_session_timeout={_IDLE_MAX_MS}"
@@ -79,8 +80,13 @@ def snapshot(url: str, *, patience: timedelta) -> Iterator[Snapshot]:
 
 def _written(query: Query) -> tuple[Any, dict[str, Any]]:
     """The statement as psycopg takes it, with its values."""
-    compiled = query.compile(dialect=dialects.dialect(), compile_kwargs={"render_postcompile": True})
+    compiled = query.compile(dialect=_dialect(), compile_kwargs={"render_postcompile": True})
     values = {
         name: Jsonb(value) if isinstance(value, dict) else value for name, value in compiled.params.items()
     }
     return str(compiled), values
+
+
+@cache
+def _dialect() -> Dialect:
+    return make_url(f"{_DRIVER}://").get_dialect()()

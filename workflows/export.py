@@ -159,6 +159,9 @@ class Export:
         async with self._lock:
             if self._current.is_final or self._stop_requested:
                 return
+            if written.outcome == "over":  # put to an end behind our back: learn how
+                await self._give_up(SYSTEM)
+                return
             now = workflow.now()
             await self._become(
                 ExportStatus.READY,
@@ -266,13 +269,13 @@ class Export:
             summary=f"{to.value}: {reason}",
             **RECORD,
         )
-        shown = {name: facts[name] for name in ("rows", "size_bytes", "expires_at") if name in facts}
+        shown: dict[str, Any] = {
+            name: facts[name] for name in ("rows", "size_bytes", "expires_at") if name in facts
+        }
         if to is ExportStatus.READY:
             shown["ready_at"] = now
         self._show(
-            self._current.moved(
-                recorded.status, recorded.reason, **(shown if recorded.status is to else {})
-            )
+            self._current.moved(recorded.status, recorded.reason, **(shown if recorded.status is to else {}))
         )
         for export_id in recorded.next_up:
             await self._tell(export_id)

@@ -74,6 +74,7 @@ class StackPlan:
             "gateway_url": self.url("gateway"),
             "public_url": self.url("web"),
             "codec_keys": self.state.codec_keys(),
+            "export_secret_keys": self.state.export_keys(),
             "codec_server_url": self.url("codec"),
             "state_dir": str(self.state.path),
             "temporal_address": self.address("temporal"),
