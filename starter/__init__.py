@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from db.reads.payments import PaymentFilter
+    from db.reads.subscriptions import SubscriptionFilter
     from domain.errors import ErrorCode, TeikiError
     from domain.money import Money
     from domain.projection import SubscriptionView
@@ -17,17 +19,21 @@ if TYPE_CHECKING:
     from domain.retry import RetryPolicy
     from domain.subscription import Status
     from domain.terms import ResumePolicy, SubscriptionSpec
+    from starter.exports import Export
     from starter.subscriptions import Subscription
     from starter.teiki import Teiki
 
 __all__ = [
     "ErrorCode",
+    "Export",
     "Money",
+    "PaymentFilter",
     "Plan",
     "ResumePolicy",
     "RetryPolicy",
     "Status",
     "Subscription",
+    "SubscriptionFilter",
     "SubscriptionSpec",
     "SubscriptionView",
     "Teiki",
@@ -36,12 +42,15 @@ __all__ = [
 
 _HOMES = {
     "ErrorCode": "domain.errors",
+    "Export": "starter.exports",
     "Money": "domain.money",
+    "PaymentFilter": "db.reads.payments",
     "Plan": "domain.resume",
     "ResumePolicy": "domain.terms",
     "RetryPolicy": "domain.retry",
     "Status": "domain.subscription",
     "Subscription": "starter.subscriptions",
+    "SubscriptionFilter": "db.reads.subscriptions",
     "SubscriptionSpec": "domain.terms",
     "SubscriptionView": "domain.projection",
     "Teiki": "starter.teiki",

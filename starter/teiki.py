@@ -26,6 +26,8 @@ from runtime.temporal import connect
 from starter.attention import Attention
 from starter.catalogue import Customers, PaymentMethods, Products
 from starter.engine import Engine
+from starter.exports import Exports
+from starter.payments import Payments
 from starter.reconciliation import Reconciliations
 from starter.subscriptions import Subscriptions
 
@@ -46,6 +48,8 @@ class Teiki:
         self.products = Products(self)
         self.payment_methods = PaymentMethods(self)
         self.attention = Attention(self)
+        self.payments = Payments(self)
+        self.exports = Exports(self)
         self.reconciliation = Reconciliations(self)
         self._database: Database | None = None
         self._connecting = asyncio.Lock()
