@@ -17,7 +17,7 @@ import psycopg
 from pydantic import BaseModel
 
 from activities.contracts.exports import Progress
-from db.reads.sheets import Sheet
+from db.reads.sheets import CURRENCY, Sheet
 from db.snapshot import Snapshot, snapshot
 from domain.billing_calendar import parse_zone
 from domain.errors import ErrorCode, TeikiError
@@ -100,9 +100,10 @@ class Writing:
                 sheet_title=self.sheet.title(self.language),
                 zone=parse_zone(self.zone),
                 about_title=_WORDS[self.language][0],
+                currency_column=CURRENCY if self.sheet.has_money else None,
             )
             for batch in books.batches(query):
-                writer.write_rows(self.sheet.cells(batch))
+                writer.write_rows(batch)
                 self._rows += len(batch)
                 self._go_on()
             writer.close()

@@ -62,6 +62,7 @@ class ErrorCode(StrEnum):
     EXPORT_PASSWORD_GONE = "export_password_gone"  # noqa: S105 - a code, not a secret
     EXPORT_PASSWORD_NEEDED = "export_password_needed"  # noqa: S105 - as above
     PASSWORD_EMPTY = "password_empty"  # noqa: S105 - as above
+    EXPORT_TOO_LARGE = "export_too_large"
     # the machine room
     LIVE_ATTEMPT_EXISTS = "live_attempt_exists"
     GATEWAY_UNAVAILABLE = "gateway_unavailable"

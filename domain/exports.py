@@ -91,6 +91,7 @@ ADVICE: Final = {
     "it again when less is going on.",
     "export_canceled": "It was canceled. Request it again when it is wanted after all.",
     "export_failed": "It could not be written; the worker's log says why. Request it again once that is mended.",
+    "export_too_large": "It is larger than a workbook can be. Narrow the filter (by dates, for example).",
     "export_password_gone": "It waited for more than an hour, and passwords are kept no longer. Request it again with "
     "the password.",
 }

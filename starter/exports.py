@@ -205,9 +205,7 @@ class Export:
             TeikiError: `export_not_found`, `export_not_ready`, `export_expired`, `invalid_input` (the file exists).
         """
         item, pieces = await self._open(actor=actor, source=source or socket.gethostname())
-        path = to / file_name_of(item) if to.is_dir() else to
-        await asyncio.to_thread(_save, pieces, path, overwrite)
-        return path
+        return await asyncio.to_thread(_save, pieces, to, file_name_of(item), overwrite)
 
     async def stream(self, *, actor: str | None = None, source: str) -> AsyncIterator[bytes]:
         """The file in pieces, for whoever passes it on; refuses like `download`."""
@@ -341,8 +339,9 @@ def _expired(item: ExportItem) -> TeikiError:
     )
 
 
-def _save(pieces: Iterator[bytes], path: Path, overwrite: bool) -> None:
+def _save(pieces: Iterator[bytes], to: Path, name: str, overwrite: bool) -> Path:
     """Under a name of its own until it is whole, so that a broken download looks like none."""
+    path = to / name if to.is_dir() else to
     if path.exists() and not overwrite:
         raise TeikiError(ErrorCode.INVALID_INPUT, "There is a file of this name already.", file=str(path))
     part = path.with_name(f".{path.name}.part")
@@ -355,3 +354,4 @@ def _save(pieces: Iterator[bytes], path: Path, overwrite: bool) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    return path

@@ -117,7 +117,8 @@ async def list_downloads(db: Database, export_id: str) -> list[ExportDownload]:
 async def _one(db: Database, export_id: str, requester: str | None) -> Row[Any] | None:
     query = _mine(select(exports).where(_e.id == export_id), requester)
     async with db.reading() as connection:
-        return (await connection.execute(query)).one_or_none()
+        found: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    return found
 
 
 def _mine(query: Select[Any], requester: str | None) -> Select[Any]:

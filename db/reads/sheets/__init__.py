@@ -7,11 +7,11 @@ from typing import Final
 from pydantic import BaseModel
 
 from db.reads.sheets.payments import PAYMENTS
-from db.reads.sheets.sheet import Sheet, SheetColumn
+from db.reads.sheets.sheet import CURRENCY, Sheet, SheetColumn
 from db.reads.sheets.subscriptions import SUBSCRIPTIONS
 from domain.errors import ErrorCode, TeikiError
 
-__all__ = ["SHEETS", "Sheet", "SheetColumn", "filter_of", "sheet_of"]
+__all__ = ["CURRENCY", "SHEETS", "Sheet", "SheetColumn", "filter_of", "sheet_of"]
 
 SHEETS: Final = {sheet.kind: sheet for sheet in (SUBSCRIPTIONS, PAYMENTS)}
 

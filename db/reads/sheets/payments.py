@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, func, literal, select
 
 from db.reads.payments import PaymentFilter, conditions_of, last_charge
-from db.reads.sheets.sheet import Sheet, SheetColumn
+from db.reads.sheets.sheet import CURRENCY, Sheet, SheetColumn
 from db.tables import customers, payment_methods, payments, products, subscriptions
 
 _p, _s, _c, _m = payments.c, subscriptions.c, customers.c, payment_methods.c
@@ -49,8 +49,8 @@ PAYMENTS: Final = Sheet(
         SheetColumn("customer_name", "顧客名", "Name", _c.name),
         SheetColumn("product_id", "商品ID", "Product", _s.product_id),
         SheetColumn("product_name", "商品名", "Product name", products.c.name),
-        SheetColumn("amount", "金額", "Amount", _p.amount_minor, "money", _p.currency),
-        SheetColumn("currency", "通貨", "Currency", _p.currency),
+        SheetColumn("amount", "金額", "Amount", _p.amount_minor, "money"),
+        SheetColumn(CURRENCY, "通貨", "Currency", _p.currency),
         SheetColumn("due_at", "支払予定日時", "Due at", _p.due_at, "instant"),
         SheetColumn("settled_at", "支払日時", "Settled at", _p.settled_at, "instant"),
         SheetColumn("attempts", "試行回数", "Attempts", _attempts, "integer"),

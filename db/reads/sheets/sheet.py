@@ -1,21 +1,23 @@
 """What a sheet of one kind shows: its filter, its columns, and the statement that reads its rows.
 
-The same filter and the same words as the list of that kind. A money column takes two of the statement's columns, the
-minor units and their currency, one after the other.
+The same filter and the same words as the list of that kind. A statement's rows are the sheet's rows as they are: money
+is minor units, whose currency stands in the column `CURRENCY`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 from sqlalchemy import ColumnElement, Select
 
+CURRENCY: Final = "currency"
+"""The key of the column that every sheet with money has."""
+
 Shows = Literal["text", "integer", "money", "instant", "date", "boolean"]
-Row = Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,6 @@ class SheetColumn:
     en: str
     of: ColumnElement[Any]
     shows: Shows = "text"
-    currency: ColumnElement[Any] | None = None
     width: float | None = None
 
     def title(self, language: str) -> str:
@@ -56,22 +57,8 @@ class Sheet:
 
     def query(self, wanted: BaseModel, requested_at: datetime) -> Select[Any]:
         """The statement of all rows that there were at `requested_at` and match."""
-        selected: list[ColumnElement[Any]] = []
-        for column in self.columns:
-            selected.append(column.of.label(column.key))
-            if column.currency is not None:
-                selected.append(column.currency.label(f"{column.key}_currency"))
-        return self.rows(wanted, requested_at, selected)
+        return self.rows(wanted, requested_at, [column.of.label(column.key) for column in self.columns])
 
-    def cells(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """The statement's rows as the sheet's: an amount and its currency are one cell, or none."""
-        places: list[int] = []
-        place = 0
-        for column in self.columns:
-            places.append(place if column.currency is None else ~place)
-            place += 1 if column.currency is None else 2
-        for row in rows:
-            yield [
-                row[place] if place >= 0 else None if row[~place] is None else (row[~place], row[~place + 1])
-                for place in places
-            ]
+    @property
+    def has_money(self) -> bool:
+        return any(column.shows == "money" for column in self.columns)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, Text, cast, exists, select
 
-from db.reads.sheets.sheet import Sheet, SheetColumn
+from db.reads.sheets.sheet import CURRENCY, Sheet, SheetColumn
 from db.reads.subscriptions import SubscriptionFilter, conditions_of, is_unknown
 from db.tables import attempts, customers, payment_methods, products, subscriptions
 
@@ -48,17 +48,17 @@ SUBSCRIPTIONS: Final = Sheet(
         SheetColumn("product_name", "商品名", "Product name", products.c.name),
         SheetColumn("card_brand", "カードブランド", "Card brand", _m.brand),
         SheetColumn("card_last_four", "カード下4桁", "Card last four", _m.last_four),
-        SheetColumn("amount", "金額", "Amount", _s.amount_minor, "money", _s.currency),
-        SheetColumn("currency", "通貨", "Currency", _s.currency),
+        SheetColumn("amount", "金額", "Amount", _s.amount_minor, "money"),
+        SheetColumn(CURRENCY, "通貨", "Currency", _s.currency),
         SheetColumn("period", "周期", "Period", _s.period),
         SheetColumn("zone", "タイムゾーン", "Time zone", _s.zone),
         SheetColumn("next_kind", "次の予定", "Next", _s.next_kind),
         SheetColumn("next_at", "次の予定日時", "Next at", _s.next_at, "instant"),
-        SheetColumn("next_amount", "次回金額", "Next amount", _s.next_amount_minor, "money", _s.currency),
+        SheetColumn("next_amount", "次回金額", "Next amount", _s.next_amount_minor, "money"),
         SheetColumn("failing", "支払い失敗中", "Payment failing", _s.failing, "boolean"),
         SheetColumn("has_unknown_payment", "結果不明の支払い", "Unknown payment", _has_unknown, "boolean"),
         SheetColumn("charges", "課金回数", "Charges", _s.charges, "integer"),
-        SheetColumn("charged", "課金合計", "Charged in all", _s.charged_minor, "money", _s.currency),
+        SheetColumn("charged", "課金合計", "Charged in all", _s.charged_minor, "money"),
         SheetColumn("cancel_at", "解約予定日時", "Ends at", _s.cancel_at, "instant"),
         SheetColumn("metadata", "メタデータ", "Metadata", cast(_s["metadata"], Text)),
         SheetColumn("created_at", "作成日時", "Created at", _s.created_at, "instant"),
