@@ -12,6 +12,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from domain.errors import ErrorCode
+
 CREATION_MAX: Final = timedelta(minutes=10)
 """From its turn to the finished file, all tries together."""
 DOWNLOAD_LIFE: Final = timedelta(hours=4)
@@ -45,7 +47,7 @@ NEXT: Final = {
 }
 """What may follow what; nothing else can be written."""
 
-CANCELED: Final = "export_canceled"
+CANCELED: Final = ErrorCode.EXPORT_CANCELED.value
 """The reason of what was canceled: `failed` when there was no file yet, `expired` when there was one."""
 TIME_OVER: Final = "time_over"
 """The reason of what expired by itself."""
@@ -87,12 +89,19 @@ class ExportView(BaseModel):
 
 
 ADVICE: Final = {
-    "export_timed_out": "It was not written within 10 minutes. Narrow the filter (by dates, for example), or request "
-    "it again when less is going on.",
-    "export_canceled": "It was canceled. Request it again when it is wanted after all.",
-    "export_failed": "It could not be written; the worker's log says why. Request it again once that is mended.",
-    "export_too_large": "It is larger than a workbook can be. Narrow the filter (by dates, for example).",
-    "export_password_gone": "It waited for more than an hour, and passwords are kept no longer. Request it again with "
-    "the password.",
+    ErrorCode.EXPORT_TIMED_OUT.value: (
+        "It was not written within 10 minutes. Narrow the filter (by dates, for example), or request it again when less"
+        " is going on."
+    ),
+    ErrorCode.EXPORT_CANCELED.value: "It was canceled. Request it again when it is wanted after all.",
+    ErrorCode.EXPORT_FAILED.value: (
+        "It could not be written; the worker's log says why. Request it again once that is mended."
+    ),
+    ErrorCode.EXPORT_TOO_LARGE.value: (
+        "It is larger than a workbook can be. Narrow the filter (by dates, for example)."
+    ),
+    ErrorCode.EXPORT_PASSWORD_GONE.value: (
+        "It waited for more than an hour, and passwords are kept no longer. Request it again with the password."
+    ),
 }
 """What to do about an export that has no file, by its reason."""
