@@ -179,6 +179,7 @@ def exports_options_of(settings: Settings) -> dict[str, Any]:
         **options_of(settings),
         "task_queue": settings.exports_task_queue,
         "max_task_queue_activities_per_second": None,  # that limit spares the payment company
+        "max_heartbeat_throttle_interval": timedelta(seconds=1),  # they are the progress that people see
     }
 
 

@@ -167,12 +167,8 @@ class Cells:
         def cell(number: str, value: Any) -> str:
             if not isinstance(value, datetime):
                 return self.careful_text(f"{letters}{number}", str(value))
-            if value.tzinfo is None:
-                raise TeikiError(ErrorCode.INVALID_INSTANT, "An instant of an export needs its offset.")
-            try:
-                since = value.astimezone(zone) - day_0
-            except OverflowError:  # the last hours of the year 9999
-                since = timedelta(0)
+            local = self._local(value)
+            since = local - day_0 if local else timedelta(0)
             if since.days < FIRST_DAY:
                 return self.careful_text(f"{letters}{number}", value.isoformat())
             return f"{head}{number}{plain}{since.days}{times[since.seconds]}{tail}"
@@ -193,13 +189,23 @@ class Cells:
 
         return encode
 
+    def _local(self, instant: datetime) -> datetime | None:
+        """The instant in the workbook's zone; None in the last hours of the year 9999, where a zone may have none."""
+        if instant.tzinfo is None:
+            raise TeikiError(ErrorCode.INVALID_INSTANT, "An instant of an export needs its offset.")
+        try:
+            return instant.astimezone(self._zone)
+        except OverflowError:
+            return None
+
     def date(self, letters: str) -> Encoder:
         """Values are dates; an instant is the date that it has in the workbook's zone."""
         head, plain, tail = f'<c r="{letters}', f'" s="{Style.DATE}"><v>', "</v></c>"
 
         def cell(number: str, value: Any) -> str:
             if isinstance(value, datetime):
-                value = value.astimezone(self._zone).date()
+                value = self._local(value) or value
+                value = value.date()
             day = (value - EXCEL_DAY_0).days if isinstance(value, date) else 0
             if day < FIRST_DAY:
                 return self.careful_text(f"{letters}{number}", str(value))

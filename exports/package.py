@@ -23,8 +23,9 @@ _VERSION: Final = 20
 class Package:
     """One part is open at a time; opening the next one ends it."""
 
-    def __init__(self, sink: BinaryIO) -> None:
+    def __init__(self, sink: BinaryIO, *, at_most: int = BYTES_MAX) -> None:
         self._sink = sink
+        self._at_most = at_most
         self._offset = 0
         self._name = b""
         self._directory: list[bytes] = []
@@ -71,7 +72,7 @@ class Package:
 
     def _put(self, data: bytes) -> None:
         self._offset += len(data)
-        if self._offset > BYTES_MAX:
+        if self._offset > self._at_most:
             raise TeikiError(ErrorCode.EXPORT_TOO_LARGE, "The workbook would be larger than 4 GB.")
         if data:
             self._sink.write(data)

@@ -38,15 +38,22 @@ class Sheet:
         return f"A1:{column_letters(self.columns - 1)}{self.rows}"
 
 
+def sheet_title(title: str) -> str:
+    """The title without what Excel forbids in one, at most 31 characters."""
+    cleaned = title.translate(_NOT_IN_A_TITLE).strip(" '")[:_TITLE_MAX]
+    if not cleaned or not cleaned.isprintable():
+        raise ValueError(f"{title!r} cannot be the title of a sheet")
+    return cleaned
+
+
 class SheetTitles:
     """`Orders`, `Orders (2)`, …: as Excel allows them, and none of them twice."""
 
     def __init__(self, title: str, *, taken: str) -> None:
-        cleaned = title.translate(_NOT_IN_A_TITLE).strip().strip("'")
-        if not cleaned or not cleaned.isprintable() or taken.casefold() == cleaned.casefold():
-            raise ValueError(f"{title!r} cannot be a sheet's title beside {taken!r}")
-        self._title = cleaned
+        self._title = sheet_title(title)
         self._count = 0
+        if self._title.casefold() == taken.casefold():
+            raise ValueError(f"two sheets cannot both be called {taken!r}")
 
     def next(self) -> str:
         self._count += 1

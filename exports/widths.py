@@ -39,8 +39,8 @@ def _shown(value: Any) -> int:
         return len("2026-01-01 00:00:00")
     if isinstance(value, date):
         return len("2026-01-01")
-    if isinstance(value, tuple):  # an amount and its currency
-        minor, currency = value
-        return len(f"{minor:,} {currency}") + DECIMALS.get(currency, 0)
+    if isinstance(value, tuple):  # an amount and its currency, with its separators
+        digits, currency = (str(part) for part in (*value, "")[:2])
+        return len(digits) + len(digits) // 3 + len(currency) + DECIMALS.get(currency, 0)
     text = str(value)[: int(WIDEST)]
     return len(text) if text.isascii() else sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)

@@ -84,8 +84,8 @@ class WorkbookWriter:
             raise ValueError("a workbook needs a column")
         self.rows_written = 0
         self._columns = columns
-        self._about, self._about_title = about, about_title
-        self._titles = parts.SheetTitles(sheet_title, taken=about_title)
+        self._about, self._about_title = about, parts.sheet_title(about_title)
+        self._titles = parts.SheetTitles(sheet_title, taken=self._about_title)
         self._styles = Styles(names_currency=currency_column is None)
         self._cells = Cells(zone, self._styles)
         self._encoders = [self._encoder(column, place) for place, column in enumerate(columns)]
@@ -112,6 +112,8 @@ class WorkbookWriter:
         """
         coming = iter(rows)
         while batch := list(islice(coming, self._rows_at_once())):
+            if set(map(len, batch)) != {len(self._columns)}:
+                raise ValueError(f"a row needs {len(self._columns)} cells, one for each column")
             if not self._sheets:
                 self._widths = fitted(self._columns, batch)
                 self._open_sheet()
@@ -121,8 +123,9 @@ class WorkbookWriter:
                     self._end_sheet()
                     self._open_sheet()
                     continue
-                self._write_batch(batch[:room])
-                batch = batch[room:]
+                now = min(room, self._rows_at_once())
+                self._write_batch(batch[:now])
+                batch = batch[now:]
 
     def close(self) -> None:
         """Finish the workbook. Without it the file cannot be opened."""

@@ -52,10 +52,10 @@ LONG: Final = LongPatience(
 
 FILE: Final = LongPatience(
     start_to_close_timeout=timedelta(minutes=10),
-    heartbeat_timeout=timedelta(seconds=20),
+    heartbeat_timeout=timedelta(seconds=10),
     retry_policy=RetryPolicy(
         initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=15)
     ),
 )
 """Writing an export's file. All tries together have ten minutes, which the caller adds; a worker that dies meanwhile is
-missed within twenty seconds."""
+missed within ten seconds."""

@@ -124,16 +124,19 @@ class Office:
         return sorted(path.name for path in self.directory.iterdir()) if self.directory.is_dir() else []
 
     def rows(self, written: Written, password: str | None = None) -> list[dict[str, Any]]:
-        """The rows of the file's second sheet, by the header's words."""
-        content = (self.directory / f"{written.file_name}.xlsx").read_bytes()
-        if password is not None:
-            encrypted, plain = msoffcrypto.OfficeFile(io.BytesIO(content)), io.BytesIO()
-            encrypted.load_key(password=password, verify_password=True)
-            encrypted.decrypt(plain, verify_integrity=True)
-            content = plain.getvalue()
-        sheet = openpyxl.load_workbook(io.BytesIO(content)).worksheets[1]
-        header, *rows = sheet.iter_rows(values_only=True)
-        return [dict(zip(header, row, strict=True)) for row in rows]
+        return opened_workbook((self.directory / f"{written.file_name}.xlsx").read_bytes(), password)
+
+
+def opened_workbook(content: bytes, password: str | None = None) -> list[dict[str, Any]]:
+    """The rows of a workbook's second sheet, by the header's words."""
+    if password is not None:
+        encrypted, plain = msoffcrypto.OfficeFile(io.BytesIO(content)), io.BytesIO()
+        encrypted.load_key(password=password, verify_password=True)
+        encrypted.decrypt(plain, verify_integrity=True)
+        content = plain.getvalue()
+    sheet = openpyxl.load_workbook(io.BytesIO(content)).worksheets[1]
+    header, *rows = sheet.iter_rows(values_only=True)
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def now() -> datetime:
