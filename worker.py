@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import psycopg
 from temporalio.client import (
     Client,
     Schedule,
@@ -136,8 +137,9 @@ async def _sweep_at_start(exports: ExportsActivities) -> None:
     """What an earlier worker left behind; the schedule does the same every five minutes."""
     try:
         swept = await exports.sweep(SweepExports(at=datetime.now(UTC)))
-    except TeikiError as error:  # the database is not there yet; the next sweep finds the same
-        _logger.warning("nothing was swept", extra={"code": error.code.value})
+    except (TeikiError, psycopg.Error) as error:
+        # The database is away, or its migrations are still to come; the next sweep finds the same.
+        _logger.warning("nothing was swept", extra={"error": type(error).__name__})
     else:
         _logger.info("exports swept", extra=swept.model_dump())
 
