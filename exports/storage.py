@@ -36,7 +36,7 @@ class Storage(Protocol):
         ...
 
     def read(self, name: str) -> Iterator[bytes]:
-        """A whole file in pieces; `FileGoneError`, before the first piece, when there is none."""
+        """A whole file in pieces; `FileGoneError` when there is none, at the latest instead of the first piece."""
         ...
 
     def remove(self, name: str) -> None:
@@ -82,11 +82,8 @@ class DirectoryStorage:
             raise FileGoneError(name) from error
 
     def read(self, name: str) -> Iterator[bytes]:
-        try:
-            file = self._path(name, _WHOLE).open("rb")
-        except FileNotFoundError as error:
-            raise FileGoneError(name) from error
-        return _pieces(file)
+        self.size(name)  # gone already: said now, not at the first piece
+        return self._pieces(name)
 
     def remove(self, name: str) -> None:
         for ending in (_PART, _WHOLE):
@@ -97,6 +94,15 @@ class DirectoryStorage:
             return
         found = {path.stem for path in self._directory.iterdir() if path.suffix in (_PART, _WHOLE)}
         yield from (name for name in found if _NAME.fullmatch(name))
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
+        try:
+            file = self._path(name, _WHOLE).open("rb")
+        except FileNotFoundError as error:
+            raise FileGoneError(name) from error
+        with file:
+            while piece := file.read(CHUNK_BYTES):
+                yield piece
 
     def _path(self, name: str, ending: str) -> Path:
         assert _NAME.fullmatch(name), "a name made here"
@@ -109,9 +115,3 @@ class DirectoryStorage:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while piece := file.read(CHUNK_BYTES):
-            yield piece

@@ -204,14 +204,22 @@ class Export:
         Raises:
             TeikiError: `export_not_found`, `export_not_ready`, `export_expired`, `invalid_input` (the file exists).
         """
+        path = await asyncio.to_thread(_free_path, to, file_name_of(await self.show()), overwrite)
         item, pieces = await self._open(actor=actor, source=source or socket.gethostname())
-        return await asyncio.to_thread(_save, pieces, to, file_name_of(item), overwrite)
+        try:
+            await asyncio.to_thread(_save, pieces, path)
+        except FileGoneError as error:
+            raise _expired(item) from error
+        return path
 
     async def stream(self, *, actor: str | None = None, source: str) -> AsyncIterator[bytes]:
         """The file in pieces, for whoever passes it on; refuses like `download`."""
-        _, pieces = await self._open(actor=actor, source=source)
-        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-            yield piece
+        item, pieces = await self._open(actor=actor, source=source)
+        try:
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                yield piece
+        except FileGoneError as error:
+            raise _expired(item) from error
 
     async def downloads(self) -> builtins.list[ExportDownload]:
         """Who took it, when and from where."""
@@ -339,11 +347,16 @@ def _expired(item: ExportItem) -> TeikiError:
     )
 
 
-def _save(pieces: Iterator[bytes], to: Path, name: str, overwrite: bool) -> Path:
-    """Under a name of its own until it is whole, so that a broken download looks like none."""
+def _free_path(to: Path, name: str, overwrite: bool) -> Path:
+    """Where to save it; refused when something is there that is not to be replaced."""
     path = to / name if to.is_dir() else to
     if path.exists() and not overwrite:
         raise TeikiError(ErrorCode.INVALID_INPUT, "There is a file of this name already.", file=str(path))
+    return path
+
+
+def _save(pieces: Iterator[bytes], path: Path) -> None:
+    """Under a name of its own until it is whole, so that a broken download looks like none."""
     part = path.with_name(f".{path.name}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -354,4 +367,3 @@ def _save(pieces: Iterator[bytes], to: Path, name: str, overwrite: bool) -> Path
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    return path
