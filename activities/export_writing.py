@@ -54,7 +54,7 @@ class Writing:
     zone: str
     password: str | None = field(repr=False)
     _rows: int = 0
-    _total: int = 0
+    _total: int | None = None
     _stopped: Event = field(default_factory=Event)
     _snapshot: Snapshot | None = None
 

@@ -68,10 +68,10 @@ class WriteExport(_Frozen):
 
 
 class Progress(_Frozen):
-    """Rows written, of how many; what the activity says of itself while it writes."""
+    """Rows written, of how many, once they are counted; what the activity says of itself while it writes."""
 
     rows: int
-    total: int
+    total: int | None
 
 
 class Written(_Frozen):

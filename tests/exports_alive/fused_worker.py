@@ -2,7 +2,8 @@
 
     python -m tests.exports_alive.fused_worker
 
-`TEST_FUSE` names the point, `TEST_FUSE_BURNT` a file that is made when it is reached. Without them it lives.
+`TEST_FUSE` names the point, `TEST_FUSE_BURNT` a file that is made when it is reached. Without them it lives. While the
+file `TEST_HOLD` exists, whatever is written stands still.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +36,7 @@ POINTS: Final = (
     *("ready.before", "ready.after", "expired.before", "expired.after"),
 )
 _ENOUGH_WRITES: Final = 3
+_LOOK_S: Final = 0.05
 
 
 def reach(point: str) -> None:
@@ -67,6 +70,8 @@ class _FusedFile:
         if self._writes > _ENOUGH_WRITES:
             self._file.flush()
             reach("file.half")
+            while (hold := os.environ.get("TEST_HOLD")) and Path(hold).exists():
+                time.sleep(_LOOK_S)
         return self._file.write(data)
 
     def __getattr__(self, name: str) -> Any:
