@@ -5,15 +5,16 @@ the text format; what Excel might read as a formula when somebody edits the cell
 (`quotePrefix`), which leaves the value as it is. A value that does not fit its column's kind is written as text: one
 odd row never costs the whole export (spec: exports.md).
 
-A column's texts are looked at together first. Nearly always nothing in them needs care, and then they are written as
-they are; that look is what makes the writer fast.
+A column's values are looked at together first. Nearly always nothing in them needs care, and then they stand in the
+sheet as they are, between pieces of XML that are the same for all of them; that is what makes the writer fast.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
+from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -42,8 +43,10 @@ _BEGINS_LIKE_FORMULA: Final = re.compile(r"\|[=+\-@'＝＋－＠]")
 _MAY_BE_FORMULA: Final = re.compile(r"\s*[=+\-@'＝＋－＠]|[\x00-\x1f\x7f]")
 _zone_of: Final = attrgetter("tzinfo")
 
-Encoder = Callable[[Sequence[Any], Sequence[str]], list[str]]
-"""(a column's values, their row numbers) → the cells' XML, "" for an empty cell."""
+Pieces = list["str | Sequence[str]"]
+"""XML of some rows, side by side: a text stands for itself in every row, a sequence has one text for each."""
+Encoder = Callable[[Sequence[Any], Sequence[str]], Pieces]
+"""(a column's values, their row numbers) → the cells; nothing stands for an empty cell."""
 
 
 class Cells:
@@ -58,7 +61,7 @@ class Cells:
         head, tail = f'<c r="{letters}', "</t></is></c>"
         plain, quoted = (f'" s="{at}" t="inlineStr"><is><t>' for at in (style, _quoted(style)))
 
-        def encode(values: Sequence[Any], numbers: Sequence[str]) -> list[str]:
+        def encode(values: Sequence[Any], numbers: Sequence[str]) -> Pieces:
             try:
                 together = "|".join(values)
             except TypeError:
@@ -70,17 +73,19 @@ class Cells:
                 )
             if "&" in together or "<" in together or ">" in together:
                 values = [value and _escaped(value) for value in values]
+            starts: str | Sequence[str] = plain
             if _BEGINS_LIKE_FORMULA.search(f"|{together}"):
+                starts = [quoted if value and value[0] in _FORMULA_SIGNS else plain for value in values]
+            if None in values:
+                starts = [starts] * len(values) if isinstance(starts, str) else starts
+                cells = zip(numbers, starts, values, strict=True)
                 return [
-                    f"{head}{number}{quoted if value[:1] in _FORMULA_SIGNS else plain}{value}{tail}"
-                    if value is not None
-                    else ""
-                    for number, value in zip(numbers, values, strict=True)
+                    [
+                        "".join((head, at, start, value, tail)) if value is not None else ""
+                        for at, start, value in cells
+                    ]
                 ]
-            return [
-                f"{head}{number}{plain}{value}{tail}" if value is not None else ""
-                for number, value in zip(numbers, values, strict=True)
-            ]
+            return [head, numbers, starts, values, tail]
 
         return encode
 
@@ -109,12 +114,9 @@ class Cells:
                 return f"{head}{number}{plain}{int(value)}{tail}"
             return self.careful_text(f"{letters}{number}", str(value))
 
-        def encode(values: Sequence[Any], numbers: Sequence[str]) -> list[str]:
+        def encode(values: Sequence[Any], numbers: Sequence[str]) -> Pieces:
             if _all_integers(values, INTEGER_MAX):
-                return [
-                    f"{head}{number}{plain}{value}{tail}"
-                    for number, value in zip(numbers, values, strict=True)
-                ]
+                return [head, numbers, plain, list(map(str, values)), tail]
             return _each(cell, values, numbers)
 
         return encode
@@ -140,7 +142,7 @@ class Cells:
                 return self.careful_text(f"{letters}{number}", f"{minor} minor units of {currency}")
             return f'{head}{number}" s="{style.place}"><v>{minor / style.scale if style.scale > 1 else minor}{tail}'
 
-        def encode(values: Sequence[Any], numbers: Sequence[str]) -> list[str]:
+        def encode(values: Sequence[Any], numbers: Sequence[str]) -> Pieces:
             try:
                 minors, currencies = zip(*values, strict=True)
             except (TypeError, ValueError):  # an empty cell among them, or no amounts
@@ -149,11 +151,12 @@ class Cells:
             if None in found.values() or not _all_integers(minors, _MINOR_MAX):
                 return _each(cell, values, numbers)
             scales = {currency: style.scale for currency, style in found.items() if style}
-            plain = {currency: f'" s="{style.place}"><v>' for currency, style in found.items() if style}
-            return [
-                f"{head}{number}{plain[currency]}{minor / scale if (scale := scales[currency]) > 1 else minor}{tail}"
-                for number, minor, currency in zip(numbers, minors, currencies, strict=True)
+            starts = {currency: f'" s="{style.place}"><v>' for currency, style in found.items() if style}
+            amounts = [
+                f"{minor / scale if (scale := scales[currency]) > 1 else minor}"
+                for minor, currency in zip(minors, currencies, strict=True)
             ]
+            return [head, numbers, [starts[currency] for currency in currencies], amounts, tail]
 
         return encode
 
@@ -173,7 +176,7 @@ class Cells:
                 return self.careful_text(f"{letters}{number}", value.isoformat())
             return f"{head}{number}{plain}{since.days}{times[since.seconds]}{tail}"
 
-        def encode(values: Sequence[Any], numbers: Sequence[str]) -> list[str]:
+        def encode(values: Sequence[Any], numbers: Sequence[str]) -> Pieces:
             try:
                 if None in set(map(_zone_of, values)):
                     return _each(cell, values, numbers)  # which refuses it
@@ -182,10 +185,7 @@ class Cells:
                 return _each(cell, values, numbers)
             if min(spans).days < FIRST_DAY:
                 return _each(cell, values, numbers)
-            return [
-                f"{head}{number}{plain}{since.days}{times[since.seconds]}{tail}"
-                for number, since in zip(numbers, spans, strict=True)
-            ]
+            return [head, numbers, plain, [f"{since.days}{times[since.seconds]}" for since in spans], tail]
 
         return encode
 
@@ -222,11 +222,22 @@ class _Times(dict[int, str]):
         return text
 
 
-def _each(cell: Callable[[str, Any], str], values: Sequence[Any], numbers: Sequence[str]) -> list[str]:
-    return [
-        cell(number, value) if value is not None else ""
-        for number, value in zip(numbers, values, strict=True)
-    ]
+def _each(cell: Callable[[str, Any], str], values: Sequence[Any], numbers: Sequence[str]) -> Pieces:
+    return [[cell(at, value) if value is not None else "" for at, value in zip(numbers, values, strict=True)]]
+
+
+def side_by_side(pieces: Pieces, rows: int) -> str:
+    """The rows' XML: the first of each piece, the second of each, and so on."""
+    columns: list[Iterable[str]] = []
+    same = ""
+    for piece in pieces:
+        if isinstance(piece, str):
+            same += piece
+        else:
+            columns += [repeat(same, rows), piece]
+            same = ""
+    columns.append(repeat(same, rows))
+    return "".join(chain.from_iterable(zip(*columns, strict=True)))
 
 
 def _all_integers(values: Sequence[Any], most: int) -> bool:

@@ -103,13 +103,12 @@ class CompoundFile:
         self._target.write(data)
 
     def overwrite_start(self, data: bytes) -> None:
-        """Replace the large stream's first bytes."""
+        """Replace the large stream's first bytes; `read_back` comes next."""
         self._target.seek(SECTOR)
         self._target.write(data)
-        self._target.seek(SECTOR + self._size)
 
     def read_back(self) -> Iterator[bytes]:
-        """The large stream as it was written."""
+        """The large stream as it was written, to its end."""
         self._target.seek(SECTOR)
         left = self._size
         while left:

@@ -90,7 +90,7 @@ class EncryptedSink:
         return len(data)
 
     def close(self) -> None:
-        """Without it the file cannot be opened."""
+        """Finish the file; once. Without it the file cannot be opened, and so a half-written one never is."""
         size = pack("<Q", self._size)
         secret = secrets.token_bytes(64)
         mac = hmac.new(secret, digestmod=sha512)

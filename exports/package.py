@@ -7,7 +7,7 @@ the whole stay below four gigabytes (APPNOTE.TXT 4.3).
 from __future__ import annotations
 
 from struct import pack
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 from isal import isal_zlib
 
@@ -20,10 +20,16 @@ _NEW_YEAR_1980: Final = (1 << 5) | 1
 _VERSION: Final = 20
 
 
+class Sink(Protocol):
+    """Where bytes go: an open file, a socket's file, an `EncryptedSink`."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 class Package:
     """One part is open at a time; opening the next one ends it."""
 
-    def __init__(self, sink: BinaryIO, *, at_most: int = BYTES_MAX) -> None:
+    def __init__(self, sink: Sink, *, at_most: int = BYTES_MAX) -> None:
         self._sink = sink
         self._at_most = at_most
         self._offset = 0

@@ -93,10 +93,11 @@ def about_sheet(lines: Sequence[tuple[str, str]], cells: Cells) -> str:
         for at, (label, value) in enumerate(lines, start=1)
     )
     return (
-        f'{_DECLARED}<worksheet xmlns="{_MAIN}"><sheetViews><sheetView showGridLines="0" tabSelected="1" '
+        f'{_DECLARED}<worksheet xmlns="{_MAIN}"><sheetPr><pageSetUpPr fitToPage="1"/></sheetPr>'
+        '<sheetViews><sheetView showGridLines="0" tabSelected="1" '
         'workbookViewId="0"/></sheetViews><sheetFormatPr defaultRowHeight="15"/><cols>'
         '<col min="1" max="1" width="32" customWidth="1"/><col min="2" max="2" width="80" customWidth="1"/></cols>'
-        f"<sheetData>{rows}</sheetData></worksheet>"
+        f'<sheetData>{rows}</sheetData><pageSetup paperSize="9" fitToHeight="0"/></worksheet>'
     )
 
 

@@ -30,7 +30,9 @@ class MoneyStyle(NamedTuple):
     place: int
 
 
-_GENERAL, _WHOLE, _AS_TEXT, _DATE, _INSTANT, _FIRST_MONEY = 0, 1, 49, 164, 165, 166
+_GENERAL, _WHOLE, _AS_TEXT, _DATE, _INSTANT, _YES_NO, _FIRST_MONEY = 0, 1, 49, 164, 165, 166, 167
+_TRUE_FALSE: Final = "&quot;TRUE&quot;;&quot;TRUE&quot;;&quot;FALSE&quot;"
+"""For LibreOffice, which shows some booleans as 1 and 0 otherwise."""
 
 _FIXED: Final = {
     Style.NONE: f'<xf numFmtId="{_GENERAL}" fontId="0" fillId="0" borderId="0" xfId="0"/>',
@@ -47,8 +49,8 @@ _FIXED: Final = {
     Style.DATE: f'<xf numFmtId="{_DATE}" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/>',
     Style.INSTANT: f'<xf numFmtId="{_INSTANT}" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/>',
     Style.BOOLEAN: (
-        f'<xf numFmtId="{_GENERAL}" fontId="0" fillId="0" borderId="0" xfId="0" applyAlignment="1">'
-        '<alignment horizontal="center"/></xf>'
+        f'<xf numFmtId="{_YES_NO}" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1" '
+        'applyAlignment="1"><alignment horizontal="center"/></xf>'
     ),
     Style.ABOUT_LABEL: (
         f'<xf numFmtId="{_AS_TEXT}" fontId="1" fillId="0" borderId="0" xfId="0" applyNumberFormat="1" '
@@ -80,7 +82,7 @@ class Styles:
         return style
 
     def xml(self) -> str:
-        formats = {_DATE: "yyyy-mm-dd", _INSTANT: "yyyy-mm-dd hh:mm:ss"}
+        formats = {_DATE: "yyyy-mm-dd", _INSTANT: "yyyy-mm-dd hh:mm:ss", _YES_NO: _TRUE_FALSE}
         cells = list(_FIXED.values())
         for place, currency in enumerate(self._money):
             formats[_FIRST_MONEY + place] = self._money_format(currency)

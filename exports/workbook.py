@@ -11,21 +11,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from exports import parts
-from exports.cells import CELL_MAX, Cells, Encoder, column_letters
-from exports.package import Package
+from exports.cells import CELL_MAX, Cells, Encoder, Pieces, column_letters, side_by_side
+from exports.package import Package, Sink
 from exports.styles import Style, Styles
 from exports.widths import fitted
 
 ROWS_PER_SHEET: Final = 1_048_576
 """What Excel's sheet holds, the header row included."""
-SHEET_BYTES: Final = 2**31
+BYTES_PER_SHEET: Final = 2**31
 """A sheet ends here even if it has room for more rows: its part of the package must stay below four gigabytes."""
 CELLS_AT_ONCE: Final = 2_560
-CELLS_LOOKED_AT: Final = 8 * CELLS_AT_ONCE
+CELLS_LOOKED_AT: Final = 2 * CELLS_AT_ONCE
 """How many cells decide about the widths."""
 
 
@@ -66,11 +66,12 @@ class WorkbookWriter:
             and their number format leaves the currency out. Without it an amount is (minor units, currency) and shows
             its currency.
         rows_per_sheet: at most what Excel holds; the header row counts.
+        bytes_per_sheet: where a sheet of very long texts ends early, before compression.
     """
 
     def __init__(
         self,
-        sink: BinaryIO,
+        sink: Sink,
         *,
         columns: Sequence[Column],
         about: About,
@@ -79,6 +80,7 @@ class WorkbookWriter:
         about_title: str = "About",
         currency_column: str | None = None,
         rows_per_sheet: int = ROWS_PER_SHEET,
+        bytes_per_sheet: int = BYTES_PER_SHEET,
     ) -> None:
         if not columns:
             raise ValueError("a workbook needs a column")
@@ -91,7 +93,7 @@ class WorkbookWriter:
         self._encoders = [self._encoder(column, place) for place, column in enumerate(columns)]
         keys = [column.key for column in columns]
         self._currency_place = None if currency_column is None else keys.index(currency_column)
-        self._rows_per_sheet = rows_per_sheet
+        self._rows_per_sheet, self._bytes_per_sheet = rows_per_sheet, bytes_per_sheet
         self._widths: Sequence[float] = ()
         self._sheets: list[parts.Sheet] = []
         self._next_row = 0
@@ -119,7 +121,7 @@ class WorkbookWriter:
                 self._open_sheet()
             while batch:
                 room = self._rows_per_sheet + 1 - self._next_row
-                if room <= 0 or self._package.part_size > SHEET_BYTES:
+                if room <= 0 or self._package.part_size > self._bytes_per_sheet:
                     self._end_sheet()
                     self._open_sheet()
                     continue
@@ -128,7 +130,7 @@ class WorkbookWriter:
                 batch = batch[now:]
 
     def close(self) -> None:
-        """Finish the workbook. Without it the file cannot be opened."""
+        """Finish the workbook; once. Without it the file cannot be opened, and so a half-written one never is."""
         if not self._sheets:
             self._widths = fitted(self._columns, [])
             self._open_sheet()
@@ -156,10 +158,11 @@ class WorkbookWriter:
         columns: list[Sequence[Any]] = list(zip(*batch, strict=True))
         if self._currency_place is not None:
             columns = self._with_currencies(columns, columns[self._currency_place])
-        cells = [encode(values, numbers) for encode, values in zip(self._encoders, columns, strict=True)]
-        starts = [f'<row r="{number}">' for number in numbers]
-        rows = "</row>".join(map("".join, zip(starts, *cells, strict=True)))
-        self._package.write(f"{rows}</row>".encode())
+        pieces: Pieces = ['<row r="', numbers, '">']
+        for encode, values in zip(self._encoders, columns, strict=True):
+            pieces += encode(values, numbers)
+        pieces.append("</row>")
+        self._package.write(side_by_side(pieces, len(batch)).encode())
         self._next_row += len(batch)
         self.rows_written += len(batch)
 
@@ -182,12 +185,11 @@ class WorkbookWriter:
         self._package.open(f"xl/worksheets/sheet{len(self._sheets) + 2}.xml")
         self._package.write(parts.sheet_start(self._widths).encode())
         self._sheets.append(parts.Sheet(title, len(self._columns)))
-        self._next_row = 1
-        header = [
-            self._cells.text(column_letters(place), Style.HEADER)([column.title], ["1"])[0]
+        header = "".join(
+            self._cells.careful_text(f"{column_letters(place)}1", column.title, Style.HEADER)
             for place, column in enumerate(self._columns)
-        ]
-        self._package.write(f'<row r="1" ht="20" customHeight="1">{"".join(header)}</row>'.encode())
+        )
+        self._package.write(f'<row r="1" ht="20" customHeight="1">{header}</row>'.encode())
         self._next_row = 2
 
     def _end_sheet(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -29,13 +31,24 @@ def values_of(kind, values, **options):
         "plain", "=1+1", '=HYPERLINK("x")', "+81-90", "-500", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "'quoted",
         "＝1", " leading", "trailing ", "  ", "two\nlines", "windows\r\nlines", "tab\tinside", "<b>&amp;</b>", "]]>",
         "a|b", "a|=b", "| ", " |", "_x0041_", "_x0041_x0042_", "_x005F_", "x_x00", "__x0041__", "😀👨\u200d👩\u200d👧",
-        "שלום עולם", "\u202eright", "山田　太郎", "0012", "1e5", "TRUE", "#REF!", "2026-01-01", "\x7f", "\x85",
+        "שלום עולם", "\u202eright", "お客　様", "0012", "1e5", "TRUE", "#REF!", "2026-01-01", "\x7f", "\x85",
         "\u2028", "\u3000",
     ],
 )  # fmt: skip
 def test_a_text_is_read_back_as_it_was(text, companion):
     # Texts of a column are looked at together, so each stands beside others that need another kind of care.
     assert texts_of([text, companion, None, text])[0::3] == [text, text]
+
+
+@pytest.mark.parametrize("text", [" a", "a ", "a\nb", "\ta"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_white_space_that_readers_drop_is_marked_to_be_kept(text, place):
+    texts = ["plain", "words in between"]
+    texts.insert(place, text)
+    with zipfile.ZipFile(io.BytesIO(workbook([(text,) for text in texts]))) as parts:
+        sheet = parts.read("xl/worksheets/sheet2.xml").decode()
+    cell = sheet[sheet.index(f'<c r="A{place + 2}"') :]
+    assert f'<t xml:space="preserve">{text}</t>' in cell[: cell.index("</c>")]
 
 
 @settings(max_examples=150, deadline=None)

@@ -31,7 +31,7 @@ AT = datetime(2026, 1, 1, 9, 30, tzinfo=UTC)
 
 def mixed(rows):
     for place in range(rows):
-        yield (f"sub_{place:026d}", "山田 太郎", (place, "JPY"), AT, date(2026, 1, 1), place, None)
+        yield (f"sub_{place:026d}", "会員 見本", (place, "JPY"), AT, date(2026, 1, 1), place, None)
 
 
 def test_the_first_sheet_says_what_the_file_is():
@@ -103,6 +103,15 @@ def test_the_split_falls_where_it_must_when_batches_and_sheets_end_apart():
     ] == rows
 
 
+def test_a_sheet_of_very_long_texts_ends_before_its_part_is_too_large_for_the_package():
+    rows = [(f"{place} {'long' * 500}",) for place in range(6_000)]
+    book = opened(workbook(rows, bytes_per_sheet=10_000_000))
+    assert len(book.worksheets) == 3
+    assert [
+        row for sheet in book.worksheets[1:] for row in sheet.iter_rows(min_row=2, values_only=True)
+    ] == rows
+
+
 def test_rows_may_come_in_pieces_of_any_size():
     whole = workbook(mixed(700), columns=MIXED)
     file = io.BytesIO()
@@ -135,10 +144,10 @@ def test_a_sheet_needs_a_title_of_its_own(title):
 
 def test_titles_are_made_as_excel_allows_them():
     book = opened(
-        workbook([("a",)] * 3, sheet_title="Orders: Q1/Q2 <all> & O'Neil's own long title", rows_per_sheet=3)
+        workbook([("a",)] * 3, sheet_title="Orders: Q1/Q2 <all> & nobody's own long title", rows_per_sheet=3)
     )
     first, second = book.sheetnames[1:]
-    assert (first, second) == ("Orders  Q1 Q2 <all> & O'Neil's ", "Orders  Q1 Q2 <all> & O'Nei (2)")
+    assert (first, second) == ("Orders  Q1 Q2 <all> & nobody's ", "Orders  Q1 Q2 <all> & nobod (2)")
     assert [book[title].print_title_rows for title in (first, second)] == ["$1:$1"] * 2
 
 
