@@ -66,10 +66,6 @@ _EVENT: Final[LiteralString] = """
 INSERT INTO history (subject_id, kind, at, actor, comment, data)
 VALUES (%(id)s, %(kind)s, %(at)s, %(actor)s, %(comment)s, %(data)s::jsonb)
 """
-_DOWNLOAD: Final[LiteralString] = """
-INSERT INTO export_downloads (export_id, at, actor, source) VALUES (%(id)s, %(at)s, %(actor)s, %(source)s)
-RETURNING 1 AS logged
-"""
 _OVERDUE: Final[LiteralString] = """
 SELECT id, status FROM exports
 WHERE status = 'ready' AND expires_at <= %(at)s OR status = 'creating' AND started_at <= %(started_by)s
@@ -326,8 +322,3 @@ def _told(
         "comment": comment,
         "data": json.dumps(data, default=str),
     }
-
-
-async def log_download(db: Database, export_id: str, *, at: datetime, actor: str, source: str) -> None:
-    """Write down who takes the file, before the first byte goes out."""
-    await db.fetch_one(_DOWNLOAD, {"id": export_id, "at": at, "actor": actor, "source": source})

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel
 
 from activities.contracts.exports import Progress
-from db import exports as writes
+from db.export_downloads import log_download
 from db.reads import exports as reads
 from db.reads.exports import ExportDownload, ExportItem, ExportPage
 from db.reads.sheets import filter_of, sheet_of
@@ -287,7 +287,7 @@ class Export:
         if item.status is not ExportStatus.READY or item.seconds_left(now) <= 0 or found is None:
             raise _no_file(item)
         taker = actor or self._requester or DEFAULT_ACTOR
-        await writes.log_download(database, self.id, at=now, actor=taker, source=source)
+        await log_download(database, self.id, at=now, actor=taker, source=source)
         try:
             return item, await asyncio.to_thread(self._storage().read, found[1])
         except FileGoneError as error:
@@ -299,8 +299,8 @@ class Export:
 
 
 def file_name_of(item: ExportItem) -> str:
-    """`subscriptions-20261201-0930.xlsx`: what it is and, in UTC, when it was asked for."""
-    return f"{item.kind}-{item.requested_at:%Y%m%d-%H%M%S}.xlsx"
+    """`subscriptions-20261201T093000Z.xlsx`: what it is and when it was asked for."""
+    return f"{item.kind}-{item.requested_at:%Y%m%dT%H%M%SZ}.xlsx"
 
 
 async def with_progress(teiki: Teiki, item: ExportItem) -> ExportItem:

@@ -3,144 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msoffcrypto
-import openpyxl
 import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.contracts.exports import (
     OpenExport,
-    RecordExport,
     SweepExports,
     TakeTurn,
     WriteExport,
-    Written,
 )
 from activities.exports import ExportsActivities
 from db import sealed_secrets
 from db.engine import Database
-from db.reads.payments import PaymentFilter, list_payments
-from db.reads.subscriptions import SubscriptionFilter, list_subscriptions
 from domain.exports import ExportStatus
 from exports.storage import DirectoryStorage, new_name
-from runtime.codec import KeyRing
-from runtime.sealing import Sealer
+from tests.activities.office import PASSWORD, SEALER, Office, now
 from tests.db.house import House, unique
-
-PASSWORD = "合言葉 🎫 correct horse"
-SEALER = Sealer(KeyRing.parse("t:" + base64.b64encode(bytes(32)).decode()))
-
-
-@dataclass
-class Office:
-    """The activities, their storage, and what a test asks of both."""
-
-    db: Database
-    house: House
-    directory: Path
-
-    @property
-    def exports(self) -> ExportsActivities:
-        return ExportsActivities(self.db, DirectoryStorage(self.directory), SEALER.unseal)
-
-    def order(self, **more: Any) -> OpenExport:
-        given = {
-            "export_id": unique("exp"),
-            "request_id": unique("req"),
-            "actor": unique("operator:desk"),
-            "at": now(),
-            "kind": "subscriptions",
-            "language": "en",
-            "zone": "Asia/Tokyo",
-            "encrypted": False,
-        }
-        return OpenExport.model_validate(given | more)
-
-    async def creating(self, *, password: str | None = None, **more: Any) -> OpenExport:
-        order = self.order(encrypted=password is not None, **more)
-        if password is not None:
-            await self.seal(order.export_id, password)
-        assert (await self.exports.open(order)).outcome == "opened"
-        turn = await self.exports.take_turn(TakeTurn(export_id=order.export_id, at=order.at))
-        assert turn.outcome == "granted"
-        return order
-
-    async def seal(self, export_id: str, password: str) -> None:
-        sealed = SEALER.seal(password, export_id)
-        until = now() + timedelta(hours=1)
-        await sealed_secrets.keep_secret(self.db, export_id, sealed, at=now(), expires_at=until)
-
-    async def write(self, order: OpenExport, **environment: Any) -> Written:
-        return await ActivityEnvironment().run(
-            self.exports.write, WriteExport(export_id=order.export_id), **environment
-        )
-
-    async def ready(self, order: OpenExport, written: Written, at: datetime | None = None) -> Any:
-        at = at or now()
-        return await self.exports.record(
-            RecordExport(
-                export_id=order.export_id,
-                at=at,
-                to=ExportStatus.READY,
-                reason="written",
-                actor="system",
-                file_name=written.file_name,
-                rows=written.rows,
-                size_bytes=written.size_bytes,
-                expires_at=at + timedelta(hours=4),
-            )
-        )
-
-    async def over(self, order: OpenExport, to: ExportStatus, reason: str = "export_canceled") -> Any:
-        change = RecordExport(
-            export_id=order.export_id,
-            at=now(),
-            to=to,
-            reason=reason,
-            actor="operator:desk",
-            operation="cancel",
-        )
-        return await self.exports.record(change)
-
-    async def everything(self, order: OpenExport) -> Any:
-        stored = [
-            await self.house.rows("SELECT * FROM exports WHERE id = %s", order.export_id),
-            await self.house.rows(
-                "SELECT * FROM history WHERE subject_id = %s ORDER BY seq", order.export_id
-            ),
-            await self.house.rows("SELECT * FROM sealed_secrets WHERE export_id = %s", order.export_id),
-        ]
-        return stored, self.files()
-
-    def files(self) -> list[str]:
-        return sorted(path.name for path in self.directory.iterdir()) if self.directory.is_dir() else []
-
-    def rows(self, written: Written, password: str | None = None) -> list[dict[str, Any]]:
-        return opened_workbook((self.directory / f"{written.file_name}.xlsx").read_bytes(), password)
-
-
-def opened_workbook(content: bytes, password: str | None = None) -> list[dict[str, Any]]:
-    """The rows of a workbook's second sheet, by the header's words."""
-    if password is not None:
-        encrypted, plain = msoffcrypto.OfficeFile(io.BytesIO(content)), io.BytesIO()
-        encrypted.load_key(password=password, verify_password=True)
-        encrypted.decrypt(plain, verify_integrity=True)
-        content = plain.getvalue()
-    sheet = openpyxl.load_workbook(io.BytesIO(content)).worksheets[1]
-    header, *rows = sheet.iter_rows(values_only=True)
-    return [dict(zip(header, row, strict=True)) for row in rows]
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -447,63 +331,3 @@ async def test_the_sweep_removes_what_is_past_its_life_and_nothing_else(office):
     assert await sealed_secrets.find_secret(office.db, being_written.export_id) is not None
     again = await office.exports.sweep(SweepExports(at=now()))
     assert again.model_dump() == {"files": 0, "secrets": 0, "expired": 0, "failed": 0}
-
-
-# ---------------------------------------------------------------------- the rows
-
-
-async def test_the_rows_are_the_lists(office):
-    tenant = await office.house.tenant(email="rows@example.com", name="行")
-    paying = await office.house.subscription(tenant, metadata={"color": "red"})
-    await office.house.settled(paying)
-    failing = await office.house.subscription(tenant)
-    await office.house.begin(failing)
-    for wanted in (
-        {},
-        {"status": ["current", "unverified"]},
-        {"customer_email": "ROWS@example.com"},
-        {"metadata": {"color": "red"}},
-        {"text": "rows@", "created_to": now().isoformat(), "has_unknown_payment": "false"},
-        {"card_brand": "visa", "card_last_four": "4242", "cancel_scheduled": False},
-    ):
-        order = await office.creating(filter=wanted)
-        written = await office.write(order)
-        page = await list_subscriptions(office.db, SubscriptionFilter.model_validate(wanted), limit=200)
-        assert page.next_cursor is None
-        assert [row["Subscription"] for row in office.rows(written)] == [item.id for item in page.items]
-        await office.over(order, ExportStatus.FAILED)
-
-
-async def test_payments_are_the_lists_with_their_last_attempt(office):
-    order = await office.house.subscription(await office.house.tenant(email="pay@example.com"))
-    await office.house.settled(order, 1)
-    await office.house.begin(order, 2)
-    wanted = {"customer_email": "pay@example.com"}
-    request = await office.creating(kind="payments", filter=wanted)
-    rows = office.rows(await office.write(request))
-    page = await list_payments(office.db, PaymentFilter.model_validate(wanted))
-    assert [(row["Subscription"], row["Payment"]) for row in rows] == [
-        (item.subscription_id, item.number) for item in page.items
-    ]
-    collecting, settled = rows
-    assert (settled["State"], settled["Amount"], settled["Currency"]) == ("settled", 1000, "JPY")
-    assert settled["Settled at"].isoformat() == "2026-02-01T07:00:01", "in Tokyo"
-    assert (collecting["State"], collecting["Last attempt"], collecting["Attempts"]) == (
-        "collecting",
-        "sent",
-        1,
-    )
-    assert [item.attempts for item in page.items] == [1, 1]
-
-
-async def test_what_is_entered_after_the_request_is_not_in_the_file(office):
-    tenant = await office.house.tenant()
-    first = await office.house.subscription(tenant)
-    await office.house.begin(first)
-    for kind in ("subscriptions", "payments"):
-        request = await office.creating(kind=kind, filter={"customer_id": tenant.customer_id})
-        later = await office.house.subscription(tenant, at=now())
-        await office.house.begin(later, at=now())
-        rows = office.rows(await office.write(request))
-        assert later.subscription_id not in {row["Subscription"] for row in rows}
-        assert first.subscription_id in {row["Subscription"] for row in rows}

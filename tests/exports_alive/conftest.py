@@ -23,7 +23,7 @@ from runtime.embedded.supervisor import file_ready
 from runtime.embedded.temporal_servers import DevServer
 from runtime.settings import Settings
 from starter import Teiki
-from tests.activities.test_exports_twice import opened_workbook
+from tests.activities.office import opened_workbook
 from tests.architecture.reading import ROOT
 from tests.db.house import House
 
