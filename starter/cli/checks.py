@@ -187,10 +187,11 @@ class _Visit:
 
     async def worker_polls(self) -> Answer:
         """Somebody asks for workflow tasks and for activity tasks on our queue."""
-        self._worker_polls = False
-        answer = await self._polled(self.settings.task_queue, _ADVICE["worker"])
-        self._worker_polls = True
-        return answer
+        try:
+            return await self._polled(self.settings.task_queue, _ADVICE["worker"])
+        except Failed:
+            self._worker_polls = False
+            raise
 
     async def exports_worker_polls(self) -> Answer:
         return await self._polled(self.settings.exports_task_queue, _ADVICE["exports' worker"])

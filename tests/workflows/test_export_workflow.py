@@ -50,6 +50,11 @@ class Desk:
             while self.books.status[handle.id.removeprefix("export/")] != status:  # noqa: ASYNC110 - the worker tells nobody
                 await asyncio.sleep(0.02)
 
+    async def quiet(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """A workflow that is terminated while an activity runs would stop this server's clock for good."""
+        while (await handle.describe()).raw_description.pending_activities:  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.02)
+
     def moves(self, handle: WorkflowHandle[Any, Any]) -> list[tuple[datetime, str, str]]:
         return self.books.moves(handle.id.removeprefix("export/"))
 
@@ -67,6 +72,7 @@ async def desk(server: WorkflowEnvironment) -> AsyncIterator[Desk]:
         yield desk
         desk.books.released.set()
         for handle in desk.handles:
+            await desk.quiet(handle)
             history = await handle.fetch_history()
             await Replayer(workflows=[Export], plugins=[teiki_plugin(KEYS)]).replay_workflow(history)
             if (await handle.describe()).close_time is None:
