@@ -103,5 +103,9 @@ ADVICE: Final = {
     ErrorCode.EXPORT_PASSWORD_GONE.value: (
         "It waited for more than an hour, and passwords are kept no longer. Request it again with the password."
     ),
+    ErrorCode.SETTINGS_INVALID.value: (
+        "The worker lacks the key that its password was sealed with. Give it that key (TEIKI_EXPORT_SECRET_KEYS), then"
+        " request it again."
+    ),
 }
 """What to do about an export that has no file, by its reason."""

@@ -78,6 +78,28 @@ async def _expired(alive: Alive, export: Export, fuse: dict[str, str]) -> None:
             await asyncio.sleep(0.2)
 
 
+async def test_a_worker_that_is_stopped_in_the_middle_hands_over(alive: Alive):
+    hold, tenant = alive.home / "hold", await alive.house.tenant()
+    await alive.house.subscription(tenant)
+    hold.touch()
+    async with await alive.client() as teiki, asyncio.timeout(90):
+        hurried = {"TEST_HOLD": str(hold), "TEIKI_GRACEFUL_SHUTDOWN_SECONDS": "0.5"}
+        async with alive.worker(WORKER, **hurried) as worker:
+            wanted = SubscriptionFilter(customer_id=tenant.customer_id)
+            export = await teiki.exports.request("subscriptions", wanted)
+            while (await export.show()).total is None:  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.1)
+            assert [Path(name).suffix for name in alive.files()] == [".part"]
+            worker.send_signal(signal.SIGTERM)
+            await asyncio.sleep(1.5)
+            hold.unlink()
+            assert await worker.wait() == 0
+        assert alive.files() == []
+        async with alive.worker(WORKER):
+            assert (await export.wait()).rows == 1
+    assert [Path(name).suffix for name in alive.files()] == [".xlsx"]
+
+
 def test_the_points_are_those_of_the_worker():
     text = Path(__file__).with_name("fused_worker.py").read_text(encoding="utf-8")
     for point in ("turn.after", "file.half", "file.before", "file.after"):
