@@ -67,6 +67,10 @@ def subscription_of_order(order_id: str) -> str:
     return f"sub_{order_id.removeprefix('ord_')}"
 
 
+def export_workflow_id(export_id: str) -> str:
+    return f"export/{export_id}"
+
+
 def charge_reference(object_id: str, payment_number: int, attempt_number: int) -> str:
     """Ours, stored by the gateway as metadata: what an unknown outcome is looked up by."""
     return f"{object_id}/{payment_number}/{attempt_number}"

@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from db.reads.payments import PaymentFilter
+    from db.reads.subscriptions import SubscriptionFilter
     from domain.errors import ErrorCode, TeikiError
     from domain.money import Money
     from domain.product import CustomField, FixedPeriod, Option, ProductTerms, ProductType, SalesMethod
@@ -18,15 +20,18 @@ if TYPE_CHECKING:
     from domain.retry import RetryPolicy
     from domain.subscription import Status
     from domain.terms import ResumePolicy, SubscriptionSpec
+    from starter.exports import Export
     from starter.subscriptions import Subscription
     from starter.teiki import Teiki
 
 __all__ = [
     "CustomField",
     "ErrorCode",
+    "Export",
     "FixedPeriod",
     "Money",
     "Option",
+    "PaymentFilter",
     "Plan",
     "ProductTerms",
     "ProductType",
@@ -35,6 +40,7 @@ __all__ = [
     "SalesMethod",
     "Status",
     "Subscription",
+    "SubscriptionFilter",
     "SubscriptionSpec",
     "SubscriptionView",
     "Teiki",
@@ -47,6 +53,8 @@ _HOMES = {
     "FixedPeriod": "domain.product",
     "Money": "domain.money",
     "Option": "domain.product",
+    "Export": "starter.exports",
+    "PaymentFilter": "db.reads.payments",
     "Plan": "domain.resume",
     "ProductTerms": "domain.product",
     "ProductType": "domain.product",
@@ -55,6 +63,7 @@ _HOMES = {
     "SalesMethod": "domain.product",
     "Status": "domain.subscription",
     "Subscription": "starter.subscriptions",
+    "SubscriptionFilter": "db.reads.subscriptions",
     "SubscriptionSpec": "domain.terms",
     "SubscriptionView": "domain.projection",
     "Teiki": "starter.teiki",

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from starter.cli import attention, books, catalogue, gateway, products, services, subscription, webhook
+from starter.cli import (
+    attention,
+    books,
+    catalogue,
+    exports,
+    gateway,
+    payment,
+    products,
+    services,
+    subscription,
+    webhook,
+)
 
 app = typer.Typer(
     name="teiki",
@@ -40,6 +51,8 @@ def _root(
 services.register(app)
 books.register(app)
 app.add_typer(subscription.app, name="subscription")
+app.add_typer(payment.app, name="payment")
+app.add_typer(exports.app, name="export")
 app.add_typer(attention.app, name="attention")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")
