@@ -67,6 +67,7 @@ def _orders() -> None:
         sa.Column("metadata", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.Column("notes", sa.Integer(), server_default="0", nullable=False),
         sa.Column("latest_note", sa.Text(), server_default="", nullable=False),
+        sa.Column("has_notes", sa.Boolean(), sa.Computed("notes > 0", persisted=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
@@ -118,51 +119,16 @@ def _orders() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
         sa.UniqueConstraint("number", name="uq_orders_number"),
     )
+    newest = (sa.text("created_at DESC"), sa.text("id DESC"))
+    facets = ("status", "payment_status", "product_type", "pay", "has_notes")
+    op.create_index("ix_orders_created", "orders", [*newest])
+    op.create_index("ix_orders_facets", "orders", [*facets, *newest])
+    op.create_index("ix_orders_product", "orders", ["product_id", *facets, *newest])
+    op.create_index("ix_orders_customer", "orders", ["customer_id", *newest])
     op.create_index(
-        "ix_orders_created", "orders", [sa.text("created_at DESC"), sa.text("id DESC")], unique=False
-    )
-    op.create_index(
-        "ix_orders_customer_id_created",
+        "ix_orders_product_name",
         "orders",
-        ["customer_id", sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
-    )
-    op.create_index(
-        "ix_orders_notes",
-        "orders",
-        [sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
-        postgresql_where=sa.text("notes > 0"),
-    )
-    op.create_index(
-        "ix_orders_pay_created",
-        "orders",
-        ["pay", sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
-    )
-    op.create_index(
-        "ix_orders_payment_status_created",
-        "orders",
-        ["payment_status", sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
-    )
-    op.create_index(
-        "ix_orders_product_id_created",
-        "orders",
-        ["product_id", sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
-    )
-    op.create_index(
-        "ix_orders_product_type_created",
-        "orders",
-        ["product_type", sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
-    )
-    op.create_index(
-        "ix_orders_status_created",
-        "orders",
-        ["status", sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
+        [sa.text("lower(product_name) text_pattern_ops"), *newest],
     )
 
 
