@@ -12,11 +12,13 @@ from typing import Any, Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Row, Select, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.catalogue_tables import customers
 from db.engine import Database
 from db.order_tables import orders
-from db.reads.cursor import SearchText, after, encode_cursor, page_size, prefix_pattern
+from db.reads.cursor import SearchText, decode_cursor, encode_cursor, page_size, prefix_pattern
+from db.reads.order_paths import Search, pick
 from domain.money import Money
 from domain.order_state import OrderStatus, PaymentStatus
 from domain.order_terms import Pay
@@ -24,7 +26,6 @@ from domain.product import ProductType
 
 LIMIT_DEFAULT: Final = 50
 _o, _c = orders.c, customers.c
-NEWEST_FIRST: Final = (_o.created_at.desc(), _o.id.desc())
 
 
 class OrderFilter(BaseModel):
@@ -108,20 +109,39 @@ async def list_orders(
     Raises:
         TeikiError: `invalid_cursor`, or `invalid_input` for a limit outside 1–200.
     """
-    query = page_query(filter or OrderFilter(), cursor, page_size(limit))
+    wanted, size = filter or OrderFilter(), page_size(limit) + 1
+    older_than = None if cursor is None else decode_cursor(cursor)
     async with db.reading() as connection:
-        found = (await connection.execute(query)).all()
-    rows = found[:limit]
-    more = len(found) > limit
+        search = await search_of(connection, wanted, older_than, size)
+        found = await pick(connection, search, wanted.text)
+        page = shown(select(orders).where(_o.id.in_([order_id for _, order_id in found[:limit]])))
+        rows = (await connection.execute(page)).all()
     return OrderPage(
         items=[item_of(row) for row in rows],
-        next_cursor=encode_cursor(rows[-1].created_at, rows[-1].id) if more else None,
+        next_cursor=encode_cursor(*found[limit - 1]) if len(found) > limit else None,
     )
 
 
-def page_query(wanted: OrderFilter, cursor: str | None, limit: int) -> Select[Any]:
-    older = [after(cursor, _o.created_at, _o.id)] if cursor is not None else []
-    return shown(select(orders).where(*conditions(wanted), *older).order_by(*NEWEST_FIRST).limit(limit + 1))
+async def search_of(
+    connection: AsyncConnection, wanted: OrderFilter, older_than: tuple[datetime, str] | None, size: int
+) -> Search:
+    """The filter, sorted by how it is looked for; one row more than the page tells whether another follows."""
+    given = {name: words for name in FACETS if (words := getattr(wanted, name)) is not None}
+    facets = {name: sorted(word.value for word in words) for name, words in given.items()}
+    people = None if wanted.customer_id is None else [wanted.customer_id]
+    if wanted.customer_email is not None:
+        of_address = (await connection.execute(customers_with(wanted.customer_email))).scalars().all()
+        people = [person for person in of_address if wanted.customer_id in (None, person)]
+    return Search(
+        size=size,
+        facets=facets if wanted.has_notes is None else {**facets, "has_notes": [wanted.has_notes]},
+        product=wanted.product_id,
+        customers=people,
+        created_from=wanted.created_from,
+        created_to=wanted.created_to,
+        older_than=older_than,
+        number=wanted.number,
+    )
 
 
 def matching(wanted: OrderFilter) -> Select[Any]:
@@ -181,5 +201,5 @@ def beginning_with(text: str) -> Sequence[ColumnElement[bool]]:
     return (
         _o.number.like(prefix_pattern(text)),
         _o.customer_id.in_(people),
-        func.lower(_o.product_name).like(pattern),
+        _o.product_name_lowered.like(pattern),
     )

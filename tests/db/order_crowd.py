@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from db.engine import Database
-from domain.billing_calendar import UTC
+from domain.billing_calendar import UTC, parse_zone
 from domain.order_state import OrderStatus, PaymentStatus
-from domain.order_terms import Pay
+from domain.order_terms import JAPAN, Pay
 from domain.permission import PermissionStatus
 from domain.product import ProductType
 
@@ -103,7 +103,7 @@ def _bought(chance: random.Random, n: int, customers: Sequence[tuple[str, str, s
     product = chance.randrange(len(PRODUCTS))
     return Bought(
         id=f"ord_{n:08d}",
-        number=f"{created_at:%y%m%d}-{n:06d}",
+        number=f"{created_at.astimezone(parse_zone(JAPAN)):%Y%m%d}-{n:07d}",
         created_at=created_at,
         customer_id=customer_id,
         email=email,

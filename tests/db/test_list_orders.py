@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from db.engine import Database
-from db.reads.orders import OrderFilter, list_orders, matching
+from db.reads.order_paths import pick
+from db.reads.orders import OrderFilter, list_orders, matching, search_of
 from domain.errors import ErrorCode, TeikiError
 from tests.db.order_crowd import (
     NAMES,
@@ -60,10 +61,34 @@ def newest_first(crowd, wanted):
 
 instants = st.integers(0, DAYS * 24).map(lambda hours: START + timedelta(hours=hours))
 people = st.integers(0, 31)
-numbers = st.sampled_from(["2", "26", "2601", "260110", "260110-", "260203-0001", "9", "%", "2601__", "\\"])
+numbers = st.sampled_from(
+    [
+        "2",
+        "202",
+        "2026",
+        "20260",
+        "202601",
+        "2026011",
+        "20260110",
+        "20260110-",
+        "20260203-0001",
+        "20260230",
+        "202613",
+        "9",
+        "0",
+        "%",
+        "2026__",
+        "\\",
+        "会",
+    ]
+)
 texts = st.one_of(
     st.sampled_from(
-        [name for name in (*NAMES, *PRODUCTS, "2601", "AZ", "b%", "_", "\\", "straße", "l") if name]
+        [
+            name
+            for name in (*NAMES, *PRODUCTS, "2026011", "20260203-0001", "AZ", "b%", "_", "\\", "straße", "l")
+            if name
+        ]
     ),
     st.text(alphabet="abl_%\\12会", min_size=1, max_size=3),
 )
@@ -117,12 +142,27 @@ async def test_an_export_finds_what_the_list_finds(db: Database, crowd, chosen):
         assert [row.id for row in rows] == newest_first(crowd, wanted)
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(filters, texts, st.integers(0, 300))
+@example({"status": frozenset({"canceled", "complete"})}, "l", 10)
+@example({"product_id": "prd_1"}, "b", 0)
+async def test_a_beginning_that_too_many_share_finds_the_same(db: Database, crowd, chosen, text, seen):
+    """Where a text is no longer looked up customer by customer and name by name."""
+    wanted = OrderFilter.model_validate({**chosen, "text": text})
+    last = sorted(crowd, key=lambda b: (b.created_at, b.id), reverse=True)[min(seen, len(crowd) - 1)]
+    async with db.reading() as connection:
+        search = await search_of(connection, wanted, (last.created_at, last.id), 20)
+        found = await pick(connection, replace(search, people_max=0, names_max=0), text)
+    older = [b for b in crowd if (b.created_at, b.id) < (last.created_at, last.id)]
+    assert [order_id for _, order_id in found] == newest_first(older, wanted)[:20]
+
+
 @pytest.mark.parametrize("name", sorted(FIELDS))
 async def test_no_filter_is_without_effect(db: Database, crowd, name):
     """Guards the tests above: each filter finds something and leaves something out."""
     middle = START + timedelta(days=20)
     value = {
-        "number": "2601",
+        "number": "202601",
         "created_from": middle,
         "created_to": middle,
         "product_type": ["ticket"],

@@ -67,9 +67,19 @@ def _orders() -> None:
         sa.Column("metadata", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.Column("notes", sa.Integer(), server_default="0", nullable=False),
         sa.Column("latest_note", sa.Text(), server_default="", nullable=False),
+        sa.Column(
+            "product_name_lowered",
+            sa.Text(collation="C"),
+            sa.Computed("lower(product_name)", persisted=True),
+            nullable=False,
+        ),
         sa.Column("has_notes", sa.Boolean(), sa.Computed("notes > 0", persisted=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "number !~ '^[0-9]' OR left(number, 8) = to_char(created_at AT TIME ZONE 'Asia/Tokyo', 'YYYYMMDD')",
+            name=op.f("ck_orders_number_tells_its_day"),
+        ),
         sa.CheckConstraint(
             "(completed_at IS NULL) OR status <> 'in_process'",
             name=op.f("ck_orders_completed_is_not_in_process"),
@@ -124,12 +134,13 @@ def _orders() -> None:
     op.create_index("ix_orders_created", "orders", [*newest])
     op.create_index("ix_orders_facets", "orders", [*facets, *newest])
     op.create_index("ix_orders_product", "orders", ["product_id", *facets, *newest])
-    op.create_index("ix_orders_customer", "orders", ["customer_id", *newest])
     op.create_index(
-        "ix_orders_product_name",
+        "ix_orders_customer",
         "orders",
-        [sa.text("lower(product_name) text_pattern_ops"), *newest],
+        ["customer_id", *newest],
+        postgresql_include=[*facets, "product_id", "product_name_lowered", "number"],
     )
+    op.create_index("ix_orders_product_name", "orders", ["product_name_lowered", "product_id", *newest])
 
 
 def _deposits() -> None:
@@ -225,6 +236,11 @@ def _permissions() -> None:
         "permissions",
         ["customer_id", sa.text("created_at DESC"), sa.text("id DESC")],
         unique=False,
+    )
+    op.create_index(
+        "ix_permissions_product",
+        "permissions",
+        ["product_id", "status", sa.text("created_at DESC"), sa.text("id DESC")],
     )
 
 
