@@ -12,9 +12,10 @@ SEED ?= 7
 PAIRS ?= 500
 GUARD_OFF ?=
 N ?= 10000
+ORDERS ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-fast lint format bench bench-stampede chaos lock clean
+.PHONY: help install up demo test test-fast lint format bench bench-stampede bench-orders chaos lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "; print "Teiki: make <target>\n"} \
@@ -47,6 +48,9 @@ bench: $(INSTALLED) ## count and measure; the last line is JSON
 
 bench-stampede: $(INSTALLED) ## N subscriptions due at one instant (N=10000); the last line is JSON
 	@$(BIN)/python -m bench.stampede --due $(N)
+
+bench-orders: $(INSTALLED) ## the order list among ORDERS=1000000 orders: p95 of each filter; the last line is JSON
+	@$(BIN)/python -m bench.orders --orders $(ORDERS)
 
 chaos: $(INSTALLED) ## kill, cut and break everything, then audit: SEED=7 PAIRS=500 [GUARD_OFF=key]; last line is JSON
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --pairs $(PAIRS) --guard-off "$(GUARD_OFF)"
