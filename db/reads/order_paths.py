@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import CursorResult, TextClause, text
+from sqlalchemy import CursorResult, Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.order_tables import FACETS
@@ -127,20 +127,21 @@ def _numbers(search: Search, beginning: str) -> list[str]:
 
 async def _of_names(connection: AsyncConnection, search: Search, beginning: str) -> Found:
     parameters = {**_beginnings(names=beginning), "most": search.names_max + 1}
-    named = (await connection.execute(text(streams.NAMED), parameters)).all()
-    if search.product is not None:
-        return await _pick(connection, replace(search, names=beginning)) if named else []
+    named: Sequence[Row[Any]] = (await connection.execute(text(streams.NAMED), parameters)).all()
+    walk = replace(search, names=beginning)
     if len(named) > search.names_max:
-        return await _pick(connection, replace(search, names=beginning))
+        return await _pick(connection, walk)
+    named = [row for row in named if search.product in (None, row.product_id)]
+    if not named:
+        return []
     if not search.facets:
         keys = {"name_k": [row.name for row in named], "product_id_k": [row.product_id for row in named]}
-        return await _read(connection, search, streams.STREAMS_OF_NAMES, **keys) if named else []
+        return await _read(connection, search, streams.STREAMS_OF_NAMES, **keys)
     products = sorted({row.product_id for row in named})
     words = await _words(connection, search)
     if len(products) * len(words["status"]) > STREAMS_MAX:
-        return await _pick(connection, replace(search, names=beginning))
-    search = replace(search, names=beginning)
-    return await _read(connection, search, streams.STREAMS_OF_PRODUCTS, **_words_k(words), products=products)
+        return await _pick(connection, walk)
+    return await _read(connection, walk, streams.STREAMS_OF_PRODUCTS, **_words_k(words), products=products)
 
 
 async def _of_people(connection: AsyncConnection, search: Search, beginning: str) -> Found:
@@ -176,10 +177,9 @@ async def _pick(connection: AsyncConnection, search: Search) -> Found:
 async def _words(connection: AsyncConnection, search: Search) -> Words:
     """The words that name the streams which fit."""
     wanted = " AND ".join(_facets(search, "k")) or "TRUE"
-    rows = (
-        await connection.execute(text(streams.WORDS.format(wanted=wanted)), search.parameters())
-    ).mappings()
-    found = rows.all()
+    of_product = "" if search.product is None else streams.OF_THE_PRODUCT
+    query = text(streams.WORDS.format(wanted=wanted, of_product=of_product))
+    found = (await connection.execute(query, search.parameters())).mappings().all()
     return {name: [row[name] for row in found] for name in FACETS}
 
 

@@ -28,9 +28,13 @@ WITH RECURSIVE words AS (
     SELECT {_N} FROM words w CROSS JOIN LATERAL (
         SELECT {_O} FROM orders o WHERE ({_O}) > ({_W}) ORDER BY {_O} LIMIT 1) n
 )
-SELECT k.* FROM words k WHERE {{wanted}}
+SELECT k.* FROM words k {{of_product}} WHERE {{wanted}}
 """
 """Which words occur together: one step down the index for each combination, however many orders it has."""
+OF_THE_PRODUCT: Final = (
+    f"CROSS JOIN LATERAL (SELECT 1 FROM orders o WHERE o.product_id = :product AND {_SAME} LIMIT 1) e"
+)
+"""Only those of one product."""
 NAMED: Final = """
 WITH RECURSIVE named AS (
     (SELECT o.product_name_lowered AS name, o.product_id FROM orders o
