@@ -12,6 +12,7 @@ from starter.cli import (
     catalogue,
     exports,
     gateway,
+    order,
     payment,
     products,
     services,
@@ -53,6 +54,7 @@ books.register(app)
 app.add_typer(subscription.app, name="subscription")
 app.add_typer(payment.app, name="payment")
 app.add_typer(exports.app, name="export")
+app.add_typer(order.app, name="order")
 app.add_typer(attention.app, name="attention")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")
