@@ -49,8 +49,8 @@ async def test_payments_are_the_lists_with_their_last_attempt(office):
     request = await office.creating(kind="payments", filter=wanted)
     rows = office.rows(await office.write(request))
     page = await list_payments(office.db, PaymentFilter.model_validate(wanted))
-    assert [(row["Subscription"], row["Payment"]) for row in rows] == [
-        (item.subscription_id, item.number) for item in page.items
+    assert [(row["Subscription or order"], row["Payment"]) for row in rows] == [
+        (item.object_id, item.number) for item in page.items
     ]
     collecting, settled = rows
     assert (settled["State"], settled["Amount"], settled["Currency"]) == ("settled", 1000, "JPY")
@@ -67,10 +67,10 @@ async def test_what_is_entered_after_the_request_is_not_in_the_file(office):
     tenant = await office.house.tenant()
     first = await office.house.subscription(tenant)
     await office.house.begin(first)
-    for kind in ("subscriptions", "payments"):
+    for kind, column in (("subscriptions", "Subscription"), ("payments", "Subscription or order")):
         request = await office.creating(kind=kind, filter={"customer_id": tenant.customer_id})
         later = await office.house.subscription(tenant, at=now())
         await office.house.begin(later, at=now())
         rows = office.rows(await office.write(request))
-        assert later.subscription_id not in {row["Subscription"] for row in rows}
-        assert first.subscription_id in {row["Subscription"] for row in rows}
+        assert later.subscription_id not in {row[column] for row in rows}
+        assert first.subscription_id in {row[column] for row in rows}

@@ -6,14 +6,16 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from db.reads.sheets.orders import ORDERS
 from db.reads.sheets.payments import PAYMENTS
+from db.reads.sheets.permissions import PERMISSIONS
 from db.reads.sheets.sheet import CURRENCY, Sheet, SheetColumn
 from db.reads.sheets.subscriptions import SUBSCRIPTIONS
 from domain.errors import ErrorCode, TeikiError
 
 __all__ = ["CURRENCY", "SHEETS", "Sheet", "SheetColumn", "filter_of", "sheet_of"]
 
-SHEETS: Final = {sheet.kind: sheet for sheet in (SUBSCRIPTIONS, PAYMENTS)}
+SHEETS: Final = {sheet.kind: sheet for sheet in (ORDERS, PAYMENTS, SUBSCRIPTIONS, PERMISSIONS)}
 
 
 def sheet_of(kind: str) -> Sheet:
