@@ -6,8 +6,9 @@ import base64
 import binascii
 import json
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+from pydantic import AfterValidator, Field
 from sqlalchemy import ColumnElement, literal, tuple_
 
 from domain.billing_calendar import UTC
@@ -55,3 +56,14 @@ def prefix_pattern(text: str) -> str:
     r"""A LIKE pattern for "starts with", `%`, `_` and `\` taken literally."""
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return escaped + "%"
+
+
+def _searchable(text: str) -> str:
+    """Postgres has no NUL in a text: nothing can contain it."""
+    if "\x00" in text:
+        raise TeikiError(ErrorCode.INVALID_INPUT, "No text contains this character.")
+    return text
+
+
+SearchText = Annotated[str, Field(min_length=1, max_length=320), AfterValidator(_searchable)]
+"""What a list is searched for: 1 to 320 characters."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from starter.cli import attention, books, catalogue, gateway, products, services, subscription, webhook
+from starter.cli import attention, books, catalogue, gateway, order, products, services, subscription, webhook
 
 app = typer.Typer(
     name="teiki",
@@ -40,6 +40,7 @@ def _root(
 services.register(app)
 books.register(app)
 app.add_typer(subscription.app, name="subscription")
+app.add_typer(order.app, name="order")
 app.add_typer(attention.app, name="attention")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")

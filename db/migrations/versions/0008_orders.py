@@ -67,8 +67,19 @@ def _orders() -> None:
         sa.Column("metadata", postgresql.JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.Column("notes", sa.Integer(), server_default="0", nullable=False),
         sa.Column("latest_note", sa.Text(), server_default="", nullable=False),
+        sa.Column(
+            "product_name_lowered",
+            sa.Text(collation="C"),
+            sa.Computed("lower(product_name)", persisted=True),
+            nullable=False,
+        ),
+        sa.Column("has_notes", sa.Boolean(), sa.Computed("notes > 0", persisted=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "number !~ '^[0-9]' OR left(number, 8) = to_char(created_at AT TIME ZONE 'Asia/Tokyo', 'YYYYMMDD')",
+            name=op.f("ck_orders_number_tells_its_day"),
+        ),
         sa.CheckConstraint(
             "(completed_at IS NULL) OR status <> 'in_process'",
             name=op.f("ck_orders_completed_is_not_in_process"),
@@ -118,52 +129,18 @@ def _orders() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
         sa.UniqueConstraint("number", name="uq_orders_number"),
     )
+    newest = (sa.text("created_at DESC"), sa.text("id DESC"))
+    facets = ("status", "payment_status", "product_type", "pay", "has_notes")
+    op.create_index("ix_orders_created", "orders", [*newest])
+    op.create_index("ix_orders_facets", "orders", [*facets, *newest])
+    op.create_index("ix_orders_product", "orders", ["product_id", *facets, *newest])
     op.create_index(
-        "ix_orders_created", "orders", [sa.text("created_at DESC"), sa.text("id DESC")], unique=False
-    )
-    op.create_index(
-        "ix_orders_customer_id_created",
+        "ix_orders_customer",
         "orders",
-        ["customer_id", sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
+        ["customer_id", *newest],
+        postgresql_include=[*facets, "product_id", "product_name_lowered", "number"],
     )
-    op.create_index(
-        "ix_orders_notes",
-        "orders",
-        [sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
-        postgresql_where=sa.text("notes > 0"),
-    )
-    op.create_index(
-        "ix_orders_pay_created",
-        "orders",
-        ["pay", sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
-    )
-    op.create_index(
-        "ix_orders_payment_status_created",
-        "orders",
-        ["payment_status", sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
-    )
-    op.create_index(
-        "ix_orders_product_id_created",
-        "orders",
-        ["product_id", sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
-    )
-    op.create_index(
-        "ix_orders_product_type_created",
-        "orders",
-        ["product_type", sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
-    )
-    op.create_index(
-        "ix_orders_status_created",
-        "orders",
-        ["status", sa.text("created_at DESC"), sa.text("id DESC")],
-        unique=False,
-    )
+    op.create_index("ix_orders_product_name", "orders", ["product_name_lowered", "product_id", *newest])
 
 
 def _deposits() -> None:
@@ -259,6 +236,11 @@ def _permissions() -> None:
         "permissions",
         ["customer_id", sa.text("created_at DESC"), sa.text("id DESC")],
         unique=False,
+    )
+    op.create_index(
+        "ix_permissions_product",
+        "permissions",
+        ["product_id", "status", sa.text("created_at DESC"), sa.text("id DESC")],
     )
 
 

@@ -1,0 +1,203 @@
+"""The order list among millions: `python -m bench.orders --orders 1000000`.
+
+A shop of that size is poured into a Postgres of its own; then pages are read as people read them: each filter and
+common pairs, random values, first pages and deep ones. A page counts from the call to the models. Every statement's
+plan is looked at: a sequential scan of orders, customers or permissions ends the run with a failure.
+
+Progress goes to standard error, a table to standard output, and its last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import psycopg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from sqlalchemy import event
+
+from bench.order_population import SECONDS, START, Shop, fill
+from bench.order_trials import TRIALS, asked
+from bench.report import place
+from db import migrate
+from db.engine import Database
+from db.reads.cursor import encode_cursor
+from db.reads.orders import OrderFilter, list_orders
+from runtime.embedded.postgres import EmbeddedPostgres
+from runtime.lifecycle import run_cli
+from runtime.telemetry import configure_logging
+
+P95_MS_MAX: Final = 50.0
+_BIG: Final = frozenset({"orders", "customers", "permissions"})
+_WARM_UP: Final = 2
+_PLANS_PER_TRIAL: Final = 8
+
+Statement = tuple[str, Any]
+
+
+@dataclass
+class Trial:
+    """What was measured of one filter: milliseconds of each page, and what the plans are made of."""
+
+    name: str
+    pages_ms: list[float] = field(default_factory=list)
+    orders: int = 0
+    nodes: set[str] = field(default_factory=set)
+    scanned: set[str] = field(default_factory=set)
+    slowest: str = ""
+
+    def quantile(self, share: float) -> float:
+        ordered = sorted(self.pages_ms)
+        return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.orders", description=__doc__)
+    parser.add_argument("--orders", type=int, default=1_000_000)
+    parser.add_argument("--pages", type=int, default=60, help="read for each filter")
+    parser.add_argument("--seed", type=int, default=7)
+    chosen = parser.parse_args()
+    configure_logging("WARNING", "text")
+    shop = Shop(chosen.orders, chosen.seed)
+    filled_s, trials = run_cli(measured(shop, chosen.pages))
+    print_report(Console(width=None if sys.stdout.isatty() else 150), shop, filled_s, trials)
+    worst = max(trial.quantile(0.95) for trial in trials)
+    result = {
+        "orders": shop.orders,
+        "p95_ms": {trial.name: round(trial.quantile(0.95), 1) for trial in trials},
+        "worst_p95_ms": round(worst, 1),
+        "fill_s": round(filled_s),
+    }
+    print(json.dumps(result))
+    return int(any(trial.scanned for trial in trials))
+
+
+async def measured(shop: Shop, pages: int) -> tuple[float, list[Trial]]:
+    """Seconds of the fill, and every trial."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        async with EmbeddedPostgres(durable=False) as postgres:
+            url = await postgres.ensure_database("teiki")
+            await asyncio.to_thread(migrate.upgrade, url)
+            filling = progress.add_task("orders poured in", total=shop.orders)
+            begun = time.perf_counter()
+            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+                await fill(connection, shop, lambda more: progress.advance(filling, more))
+            filled_s = time.perf_counter() - begun
+            reading = progress.add_task("filters tried", total=len(TRIALS))
+            database = Database.connect(url, pool_size=2)
+            try:
+                trials = []
+                for name in TRIALS:
+                    trials.append(await tried(database, shop, name, pages))
+                    progress.advance(reading)
+            finally:
+                await database.close()
+    return filled_s, trials
+
+
+async def tried(database: Database, shop: Shop, name: str, pages: int) -> Trial:
+    """So many pages of one filter, then a look at the plans of some."""
+    chance = random.Random(f"{shop.seed}/{name}")
+    trial = Trial(name)
+    sample: list[Statement] = []
+    slowest: tuple[float, list[Statement]] = (0.0, [])
+    for turn in range(-_WARM_UP, pages):
+        conditions = asked(name, chance, shop)
+        wanted = OrderFilter.model_validate(conditions)
+        cursor = _deep(chance) if turn % 3 else None
+        with _statements(database) as statements:
+            begun = time.perf_counter()
+            page = await list_orders(database, wanted, cursor)
+            took_ms = (time.perf_counter() - begun) * 1000
+        if turn < 0:
+            continue
+        trial.pages_ms.append(took_ms)
+        trial.orders += len(page.items)
+        if turn < _PLANS_PER_TRIAL:
+            sample += statements
+        if took_ms > slowest[0]:
+            slowest = (took_ms, statements)
+            trial.slowest = wanted.model_dump_json(exclude_none=True)
+    for statement in sample + slowest[1]:
+        await _look_at_plan(database, statement, trial)
+    return trial
+
+
+def _deep(chance: random.Random) -> str:
+    at: datetime = START + timedelta(seconds=chance.random() * SECONDS)
+    return encode_cursor(at, "ord_0")
+
+
+@contextmanager
+def _statements(database: Database) -> Iterator[list[Statement]]:
+    """What is sent to Postgres meanwhile."""
+    heard: list[Statement] = []
+
+    def hear(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        heard.append((statement, parameters))
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", hear)
+    try:
+        yield heard
+    finally:
+        event.remove(database.engine.sync_engine, "before_cursor_execute", hear)
+
+
+async def _look_at_plan(database: Database, statement: Statement, trial: Trial) -> None:
+    async with database.reading() as connection:
+        explained = await connection.exec_driver_sql("EXPLAIN (FORMAT JSON) " + statement[0], statement[1])
+        (plan,) = explained.scalar_one()
+    for node in _nodes(plan["Plan"]):
+        relation = node.get("Relation Name", "")
+        if node["Node Type"] == "Seq Scan" and relation in _BIG:
+            trial.scanned.add(relation)
+        if "Scan" in node["Node Type"] and relation + node.get("Index Name", ""):
+            trial.nodes.add(node.get("Index Name") or f"{node['Node Type']} {relation}")
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from _nodes(child)
+
+
+def print_report(console: Console, shop: Shop, filled_s: float, trials: list[Trial]) -> None:
+    console.print(place(), highlight=False)
+    console.print(
+        f"{shop.orders:,} orders of {shop.customers:,} customers, poured in within {filled_s:.0f} s"
+    )
+    table = Table(
+        "filter", title=f"A page of 50 in ms; the bar is p95 < {P95_MS_MAX:.0f}", title_justify="left"
+    )
+    for column in ("pages", "orders", "p50", "p95", "max"):
+        table.add_column(column, justify="right")
+    table.add_column("indexes")
+    for trial in trials:
+        p95 = trial.quantile(0.95)
+        style = "red" if p95 >= P95_MS_MAX or trial.scanned else None
+        told = ", ".join(sorted(trial.nodes - {"pk_orders", "pk_customers"}))
+        scanned = f"SEQUENTIAL: {', '.join(sorted(trial.scanned))} " if trial.scanned else ""
+        numbers = (f"{trial.quantile(0.5):.1f}", f"{p95:.1f}", f"{max(trial.pages_ms):.1f}")
+        table.add_row(
+            trial.name, str(len(trial.pages_ms)), str(trial.orders), *numbers, scanned + told, style=style
+        )
+    console.print(table)
+    slow = [trial for trial in trials if trial.quantile(0.95) >= P95_MS_MAX]
+    for trial in slow:
+        console.print(f"slowest of {trial.name}: {trial.slowest}", markup=False, highlight=False, style="red")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""The statements that read orders in streams; how they are put together is told in `order_paths`.
+
+All of it is constant text of ours: values come as parameters, and only the conditions that a search has are there.
+Beginnings are ranges and not LIKE: so a prepared plan knows its index whatever the value will be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from db.order_tables import FACETS
+
+
+def _list(columns: Iterable[str], of: str) -> str:
+    return ", ".join(f"{of}.{column}" for column in columns)
+
+
+_O, _W, _N = _list(FACETS, "o"), _list(FACETS, "w"), _list(FACETS, "n")
+_NEWEST_FIRST: Final = "ORDER BY o.created_at DESC, o.id DESC"
+_PAGE: Final = f"{_NEWEST_FIRST} LIMIT :size"
+_SAME: Final = " AND ".join(f"o.{column} = k.{column}" for column in FACETS)
+
+WORDS: Final = f"""
+WITH RECURSIVE words AS (
+    (SELECT {_O} FROM orders o ORDER BY {_O} LIMIT 1)
+    UNION ALL
+    SELECT {_N} FROM words w CROSS JOIN LATERAL (
+        SELECT {_O} FROM orders o WHERE ({_O}) > ({_W}) ORDER BY {_O} LIMIT 1) n
+)
+SELECT k.* FROM words k WHERE {{wanted}}
+"""
+"""Which words occur together: one step down the index for each combination, however many orders it has."""
+NAMED: Final = """
+WITH RECURSIVE named AS (
+    (SELECT o.product_name_lowered AS name, o.product_id FROM orders o
+     WHERE o.product_name_lowered >= :names AND o.product_name_lowered < :names_end
+     ORDER BY o.product_name_lowered, o.product_id LIMIT 1)
+    UNION ALL
+    SELECT n.name, n.product_id FROM named w CROSS JOIN LATERAL (
+        SELECT o.product_name_lowered AS name, o.product_id FROM orders o
+        WHERE (o.product_name_lowered, o.product_id) > (w.name, w.product_id) AND o.product_name_lowered < :names_end
+        ORDER BY o.product_name_lowered, o.product_id LIMIT 1) n
+)
+SELECT name, product_id FROM named LIMIT :most
+"""
+"""Under which names which products were ordered, in the same way."""
+PEOPLE: Final = """
+SELECT c.id FROM customers c
+WHERE (lower(c.email) ~>=~ :people AND lower(c.email) ~<~ :people_end)
+   OR (lower(c.name) ~>=~ :people AND lower(c.name) ~<~ :people_end)
+LIMIT :most
+"""
+
+# What is checked row by row. `|| ''` keeps the planner from looking numbers up where it should go along the streams.
+NUMBER: Final = "starts_with(o.number || '', :number)"
+NAME: Final = "starts_with(o.product_name_lowered || '', :names)"
+# A scalar subquery: looked up for each order, never all customers hashed first.
+PERSON: Final = (
+    "(SELECT starts_with(lower(c.email), :people) OR starts_with(lower(c.name), :people)"
+    " FROM customers c WHERE c.id = o.customer_id)"
+)
+ANY_TEXT: Final = (
+    "(starts_with(o.number, :any_text) OR starts_with(o.product_name_lowered, :any_lowered) OR "
+    + PERSON.replace(":people", ":any_lowered")
+    + ")"
+)
+
+
+def _of(streams: str, same: str) -> str:
+    """The newest of each stream, and of those the newest."""
+    return (
+        f"SELECT o.created_at, o.id FROM {streams} CROSS JOIN LATERAL ("
+        f"SELECT o.created_at, o.id FROM orders o WHERE {same} AND {{others}} {_PAGE}) o {_PAGE}"
+    )
+
+
+_WORDS: Final = "unnest({}) k ({})".format(
+    ", ".join(f"CAST(:{name}_k AS {'boolean' if name == 'has_notes' else 'text'}[])" for name in FACETS),
+    ", ".join(FACETS),
+)
+STREAMS: Final = _of(_WORDS, _SAME)
+STREAMS_OF_PRODUCTS: Final = _of(
+    f"unnest(CAST(:products AS text[])) p (id) CROSS JOIN {_WORDS}", f"o.product_id = p.id AND {_SAME}"
+)
+STREAMS_OF_NAMES: Final = _of(
+    "unnest(CAST(:name_k AS text[]), CAST(:product_id_k AS text[])) k (name, product_id)",
+    "o.product_name_lowered = k.name AND o.product_id = k.product_id",
+)
+OF_CUSTOMERS: Final = _of("unnest(CAST(:customers AS text[])) k (id)", "o.customer_id = k.id")
+# Materialized: found by the number's own index, whatever the planner believes of the rest.
+OF_NUMBERS: Final = (
+    "WITH numbered AS MATERIALIZED (SELECT o.created_at, o.id FROM orders o"
+    " WHERE o.number >= :number AND o.number < :number_end AND {others})"
+    f" SELECT o.created_at, o.id FROM numbered o {_PAGE}"
+)
+NEWEST: Final = f"SELECT o.created_at, o.id FROM orders o WHERE {{others}} {_PAGE}"
+ALONG_THE_STREAMS: Final = ("SET LOCAL enable_sort = off", "SET LOCAL enable_bitmapscan = off")
+"""Before `merged`: a stream is read in its own order, only as far as needed."""
+
+
+def merged(streams: int, others: str, *, of_product: bool) -> str:
+    """So many streams, each by its own parameters (`status_0`, …), merged as they are read."""
+    product = " AND o.product_id = ANY(:products)" if of_product else ""
+    branches = (
+        "(SELECT o.created_at, o.id FROM orders o WHERE "
+        + " AND ".join(f"o.{name} = :{name}_{index}" for name in FACETS)
+        + f"{product} AND {others} {_NEWEST_FIRST})"
+        for index in range(streams)
+    )
+    return f"SELECT o.created_at, o.id FROM ({' UNION ALL '.join(branches)}) o {_PAGE}"
