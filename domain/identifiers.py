@@ -67,6 +67,11 @@ def subscription_of_order(order_id: str) -> str:
     return f"sub_{order_id.removeprefix('ord_')}"
 
 
+def order_of_subscription(subscription_id: str) -> str:
+    """What the order is called, if this subscription pays one."""
+    return f"ord_{subscription_id.removeprefix('sub_')}"
+
+
 def charge_reference(object_id: str, payment_number: int, attempt_number: int) -> str:
     """Ours, stored by the gateway as metadata: what an unknown outcome is looked up by."""
     return f"{object_id}/{payment_number}/{attempt_number}"

@@ -10,14 +10,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from db.reads.orders import OrderFilter
     from domain.errors import ErrorCode, TeikiError
     from domain.money import Money
+    from domain.order_projection import OrderView
+    from domain.order_state import OrderStatus, PaymentStatus
+    from domain.order_terms import KonbiniSpec, OrderSpec, Pay, Store
+    from domain.permission import PermissionStatus
     from domain.product import CustomField, FixedPeriod, Option, ProductTerms, ProductType, SalesMethod
     from domain.projection import SubscriptionView
     from domain.resume import Plan
     from domain.retry import RetryPolicy
     from domain.subscription import Status
     from domain.terms import ResumePolicy, SubscriptionSpec
+    from starter.orders import Order
     from starter.subscriptions import Subscription
     from starter.teiki import Teiki
 
@@ -25,8 +31,17 @@ __all__ = [
     "CustomField",
     "ErrorCode",
     "FixedPeriod",
+    "KonbiniSpec",
     "Money",
     "Option",
+    "Order",
+    "OrderFilter",
+    "OrderSpec",
+    "OrderStatus",
+    "OrderView",
+    "Pay",
+    "PaymentStatus",
+    "PermissionStatus",
     "Plan",
     "ProductTerms",
     "ProductType",
@@ -34,6 +49,7 @@ __all__ = [
     "RetryPolicy",
     "SalesMethod",
     "Status",
+    "Store",
     "Subscription",
     "SubscriptionSpec",
     "SubscriptionView",
@@ -45,8 +61,17 @@ _HOMES = {
     "CustomField": "domain.product",
     "ErrorCode": "domain.errors",
     "FixedPeriod": "domain.product",
+    "KonbiniSpec": "domain.order_terms",
     "Money": "domain.money",
     "Option": "domain.product",
+    "Order": "starter.orders",
+    "OrderFilter": "db.reads.orders",
+    "OrderSpec": "domain.order_terms",
+    "OrderStatus": "domain.order_state",
+    "OrderView": "domain.order_projection",
+    "Pay": "domain.order_terms",
+    "PaymentStatus": "domain.order_state",
+    "PermissionStatus": "domain.permission",
     "Plan": "domain.resume",
     "ProductTerms": "domain.product",
     "ProductType": "domain.product",
@@ -54,6 +79,7 @@ _HOMES = {
     "RetryPolicy": "domain.retry",
     "SalesMethod": "domain.product",
     "Status": "domain.subscription",
+    "Store": "domain.order_terms",
     "Subscription": "starter.subscriptions",
     "SubscriptionSpec": "domain.terms",
     "SubscriptionView": "domain.projection",

@@ -57,6 +57,7 @@ class PaymentEntry(BaseModel):
         payment_number: of the payment in the books; `slip_number` is what the customer types in at the store.
         approval_number: the payment company's.
         requested_at: when it was asked for; `approved_at`: when the payment company said yes.
+        is_return: money that goes back. `waits_for_a_person`: nobody could find out its outcome, or it was refused.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,6 +73,8 @@ class PaymentEntry(BaseModel):
     price: Money
     requested_at: datetime
     approved_at: datetime | None = None
+    is_return: bool = False
+    waits_for_a_person: bool = False
 
 
 def payment_history(
@@ -114,6 +117,8 @@ def payment_history(
                 price=Money(minor=attempt.amount_minor, currency=attempt.currency),
                 requested_at=attempt.sent_at,
                 approved_at=attempt.resolved_at if attempt.state == "settled" else None,
+                is_return=attempt.purpose != "charge",
+                waits_for_a_person=attempt.state == "attention",
             )
         )
     entries += [_of_slip(slip) for slip in slips if slip.number not in asked]

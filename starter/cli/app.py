@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from starter.cli import attention, books, catalogue, gateway, order, products, services, subscription, webhook
+from starter.cli import (
+    attention,
+    books,
+    catalogue,
+    deposit,
+    gateway,
+    order,
+    products,
+    services,
+    subscription,
+    ticket,
+    webhook,
+)
 
 app = typer.Typer(
     name="teiki",
@@ -41,6 +53,8 @@ services.register(app)
 books.register(app)
 app.add_typer(subscription.app, name="subscription")
 app.add_typer(order.app, name="order")
+app.add_typer(ticket.app, name="ticket")
+app.add_typer(deposit.app, name="deposit")
 app.add_typer(attention.app, name="attention")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")

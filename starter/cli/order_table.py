@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from db.reads.orders import OrderItem
-from domain.order_state import PaymentStatus
+from starter.order_wording import payment_words
 from starter.wording import local
 
 _NOTE_CHARACTERS: Final = 40
@@ -41,16 +41,6 @@ def orders(items: Sequence[OrderItem]) -> Table:
         )
     table.columns[0].no_wrap = True
     return table
-
-
-def payment_words(item: OrderItem) -> str:
-    """The payment status with its count ("3-times"), or until when a canceled subscription is good."""
-    if item.payment_status is PaymentStatus.RECURRING_PAYMENT:
-        return f"recurring_payment ({item.payments}-times)"
-    if item.payment_status is PaymentStatus.RECURRING_PAYMENT_CANCELED:
-        until = f", expires {item.expires_on}" if item.expires_on else ""
-        return f"refunded (recurring payment canceled{until})"
-    return item.payment_status.value
 
 
 def _note(item: OrderItem) -> str:
