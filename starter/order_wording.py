@@ -17,6 +17,7 @@ from domain.product import ProductType
 from starter.wording import local, local_and_utc
 
 if TYPE_CHECKING:
+    from db.reads.attention import WaitingAttempt
     from db.reads.deposits import DepositItem
     from db.reads.order import OrderDetail, OrderEvent
     from db.reads.orders import OrderItem
@@ -69,6 +70,8 @@ _WAITING_RETURN: Final = (
     "--bank-account, or see `teiki attention list`."
 )
 _WAITING_MONEY: Final = "An outcome could not be found out: a person must settle it (`teiki attention list`)."
+
+_REMITTANCE_FAILED: Final = "remittance_failed"
 
 _SLIPS: Final = {
     DepositStatus.REQUESTED: "The payment company is asked for the slip.",
@@ -130,6 +133,21 @@ def _waits_for_a_person(detail: OrderDetail) -> str:
         return ""
     is_remittance = detail.pay is Pay.KONBINI and all(entry.is_return for entry in waiting)
     return _WAITING_RETURN if is_remittance else _WAITING_MONEY
+
+
+def attention_advice(attempt: WaitingAttempt) -> str:
+    """What a person does about a remittance that was refused; nothing for what is settled by looking it up."""
+    if attempt.purpose == "charge" or attempt.hint != _REMITTANCE_FAILED:
+        return ""
+    if attempt.purpose == "twin":
+        return (
+            f"{attempt.reference}: paid twice or too late, and it could not be remitted. Say --as again to have it "
+            "tried once more (with another fee), or return it by hand and say --as not_returned."
+        )
+    return (
+        f"{attempt.reference}: it could not be remitted. Ask the customer for another bank account, then: "
+        f"teiki order cancel {attempt.object_id} --bank-account TOKEN (another request, with another fee)."
+    )
 
 
 def slip_sentence(slip: DepositItem) -> str:
