@@ -13,9 +13,10 @@ PAIRS ?= 500
 GUARD_OFF ?=
 N ?= 10000
 ROWS ?= 1000000
+ORDERS ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-fast lint format bench bench-stampede bench-exports chaos lock clean
+.PHONY: help install up demo test test-fast lint format bench bench-stampede bench-exports bench-orders chaos lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "; print "Teiki: make <target>\n"} \
@@ -51,6 +52,9 @@ bench-stampede: $(INSTALLED) ## N subscriptions due at one instant (N=10000); th
 
 bench-exports: $(INSTALLED) ## ROWS rows into a workbook, plain and encrypted, beside XlsxWriter; the last line is JSON
 	@$(BIN)/python -m bench.exports --rows $(ROWS)
+
+bench-orders: $(INSTALLED) ## the order list among ORDERS=1000000 orders: p95 of each filter; the last line is JSON
+	@$(BIN)/python -m bench.orders --orders $(ORDERS)
 
 chaos: $(INSTALLED) ## kill, cut and break everything, then audit: SEED=7 PAIRS=500 [GUARD_OFF=key]; last line is JSON
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --pairs $(PAIRS) --guard-off "$(GUARD_OFF)"

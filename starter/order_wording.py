@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from domain.deposit import ENDED as ENDED_DEPOSIT
 from domain.deposit import DepositStatus
+from domain.money import Money
 from domain.order_state import FINAL, OrderStatus, PaymentStatus
 from domain.order_terms import JAPAN, Pay
 from domain.permission import PermissionStatus
@@ -23,15 +24,14 @@ if TYPE_CHECKING:
     from db.reads.orders import OrderItem
 
 _STATUSES: Final = {
-    OrderStatus.IN_PROCESS: "It is placed and not paid yet",
-    OrderStatus.COMPLETE: "It is complete; the customer can cancel it until the purchase is confirmed",
-    OrderStatus.PURCHASE_CONFIRMED: "The purchase is confirmed; only an administrator can cancel it now",
-    OrderStatus.EXPIRED: "Its time is over",
-    OrderStatus.CANCELED: "It was canceled for good",
+    OrderStatus.IN_PROCESS: "It is placed and not paid yet{why}.",
+    OrderStatus.COMPLETE: "It is complete{why}. The customer can cancel it until the purchase is confirmed.",
+    OrderStatus.PURCHASE_CONFIRMED: "The purchase is confirmed{why}. Only an administrator can cancel it now.",
+    OrderStatus.EXPIRED: "Its time is over{why}.",
+    OrderStatus.CANCELED: "It was canceled for good{why}.",
 }
 
 _REASONS: Final = {
-    "placed": "it was placed",
     "paid": "it was paid",
     "preliminary_notice": "the store announced the payment",
     "preliminary_canceled": "the store took its announcement of the payment back",
@@ -94,8 +94,8 @@ _STORES: Final = {
 
 
 def status_sentence(status: OrderStatus, reason: str) -> str:
-    """The status and why, as one sentence."""
-    return f"{_STATUSES[status]}: {reason_words(reason)}."
+    """The status, why, and who may cancel it."""
+    return _STATUSES[status].format(why="" if reason == "placed" else f": {reason_words(reason)}")
 
 
 def reason_words(reason: str) -> str:
@@ -217,6 +217,10 @@ def access_words(detail: OrderDetail) -> str:
 
 def event_words(event: OrderEvent, zone: str) -> str:
     """One line of history, with what it changed."""
+    if event.kind in ("payment", "refund", "fee"):
+        return _money_words(event)
+    if event.kind == "incident":
+        return f"incident {event.data.get('outcome', '')}: {event.data.get('kind', '')}".replace("_", " ")
     what = event.what.replace("_", " ") if event.kind != "operation" else event.what
     before, after = _value(event.before, zone), _value(event.after, zone)
     if before and after:
@@ -224,11 +228,18 @@ def event_words(event: OrderEvent, zone: str) -> str:
     return f"{what}: {after or before}" if after or before else what
 
 
+def _money_words(event: OrderEvent) -> str:
+    """`payment 1: succeeded, 3,500 JPY`; of a refusal also why."""
+    said = event.data
+    moved = "amount_minor" in said and "currency" in said
+    amount = str(Money(minor=said["amount_minor"], currency=said["currency"])) if moved else ""
+    told = [str(said.get(name) or "").replace("_", " ") for name in ("outcome", "decline", "reason")]
+    return f"{event.kind} {event.payment}: " + ", ".join(one for one in (*told, amount) if one)
+
+
 def _value(value: Any, zone: str) -> str:
     if isinstance(value, dict):
         if value.keys() == {"minor", "currency"}:
-            from domain.money import Money  # noqa: PLC0415 - rarely needed
-
             return str(Money(**value))
         told = [(name, _value(one, zone)) for name, one in value.items()]
         return ", ".join(f"{name}={one}" for name, one in told if one)

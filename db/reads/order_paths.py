@@ -17,14 +17,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import CursorResult, text
+from sqlalchemy import CursorResult, Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.order_tables import FACETS
 from db.reads import order_streams as streams
 from db.reads.order_numbers import days_of, tells_a_day, tells_only_a_day
 
-PEOPLE_MAX: Final = 4_000
+PEOPLE_MAX: Final = 2_500
 """Customers whose streams are looked through one by one; more share so common a beginning that a walk meets them."""
 NAMES_MAX: Final = 500
 """The same of products' names."""
@@ -74,6 +74,7 @@ class Search:
         given = {
             **{f"any_{name}": list(words) for name, words in self.facets.items()},
             "size": self.size,
+            "product": self.product,
             "products": None if self.product is None else [self.product],
             "customers": self.customers,
             "created_from": self.created_from,
@@ -126,24 +127,26 @@ def _numbers(search: Search, beginning: str) -> list[str]:
 
 async def _of_names(connection: AsyncConnection, search: Search, beginning: str) -> Found:
     parameters = {**_beginnings(names=beginning), "most": search.names_max + 1}
-    named = (await connection.execute(text(streams.NAMED), parameters)).all()
-    if search.product is not None:
-        return await _pick(connection, replace(search, names=beginning)) if named else []
+    named: Sequence[Row[Any]] = (await connection.execute(text(streams.NAMED), parameters)).all()
+    walk = replace(search, names=beginning)
     if len(named) > search.names_max:
-        return await _pick(connection, replace(search, names=beginning))
+        return await _pick(connection, walk)
+    named = [row for row in named if search.product in (None, row.product_id)]
+    if not named:
+        return []
     if not search.facets:
         keys = {"name_k": [row.name for row in named], "product_id_k": [row.product_id for row in named]}
-        return await _read(connection, search, streams.STREAMS_OF_NAMES, **keys) if named else []
+        return await _read(connection, search, streams.STREAMS_OF_NAMES, **keys)
     products = sorted({row.product_id for row in named})
     words = await _words(connection, search)
     if len(products) * len(words["status"]) > STREAMS_MAX:
-        return await _pick(connection, replace(search, names=beginning))
-    search = replace(search, names=beginning)
-    return await _read(connection, search, streams.STREAMS_OF_PRODUCTS, **_words_k(words), products=products)
+        return await _pick(connection, walk)
+    return await _read(connection, walk, streams.STREAMS_OF_PRODUCTS, **_words_k(words), products=products)
 
 
 async def _of_people(connection: AsyncConnection, search: Search, beginning: str) -> Found:
     parameters = {**_beginnings(people=beginning), "most": search.people_max + 1}
+    await connection.execute(text(streams.NO_SCAN))
     people = (await connection.execute(text(streams.PEOPLE), parameters)).scalars().all()
     common = len(people) > search.people_max
     return await _pick(
@@ -162,7 +165,8 @@ async def _pick(connection: AsyncConnection, search: Search) -> Found:
     if search.number is not None and not tells_only_a_day(search.number):
         return await _read(connection, search, streams.OF_NUMBERS, *_columns(search))
     if search.product is None and not search.facets:
-        return await _read(connection, search, streams.NEWEST)
+        query = text(streams.NEWEST.format(others=" AND ".join(_checks(search)) or "TRUE"))
+        return await _along(connection, query, search.parameters())
     words = await _words(connection, search)
     if search.people is not None or search.names is not None:
         return await _walk(connection, search, words)
@@ -173,10 +177,9 @@ async def _pick(connection: AsyncConnection, search: Search) -> Found:
 async def _words(connection: AsyncConnection, search: Search) -> Words:
     """The words that name the streams which fit."""
     wanted = " AND ".join(_facets(search, "k")) or "TRUE"
-    rows = (
-        await connection.execute(text(streams.WORDS.format(wanted=wanted)), search.parameters())
-    ).mappings()
-    found = rows.all()
+    of_product = "" if search.product is None else streams.OF_THE_PRODUCT
+    query = text(streams.WORDS.format(wanted=wanted, of_product=of_product))
+    found = (await connection.execute(query, search.parameters())).mappings().all()
     return {name: [row[name] for row in found] for name in FACETS}
 
 
@@ -188,11 +191,17 @@ async def _walk(connection: AsyncConnection, search: Search, words: Words) -> Fo
     parameters = search.parameters()
     for name, listed in words.items():
         parameters |= {f"{name}_{index}": word for index, word in enumerate(listed)}
-    for setting in streams.ALONG_THE_STREAMS:
-        await connection.execute(text(setting))
     of_product = search.product is not None
     query = text(streams.merged(count, " AND ".join(_checks(search)) or "TRUE", of_product=of_product))
-    return _found(await connection.execute(query, parameters))
+    return await _along(connection, query, parameters)
+
+
+async def _along(connection: AsyncConnection, query: TextClause, parameters: Mapping[str, Any]) -> Found:
+    """Read in the order of the index and no further than needed, whatever the planner believes."""
+    await connection.execute(text(streams.settings("off")))
+    found = _found(await connection.execute(query, parameters))
+    await connection.execute(text(streams.settings("on")))
+    return found
 
 
 async def _read(
@@ -213,7 +222,7 @@ def _words_k(words: Words) -> dict[str, Any]:
 
 def _columns(search: Search) -> list[str]:
     """Facets and product as conditions, where no stream fulfils them."""
-    return [*_facets(search, "o"), *(["o.product_id = ANY(:products)"] if search.product is not None else [])]
+    return [*_facets(search, "o"), *(["o.product_id = :product"] if search.product is not None else [])]
 
 
 def _facets(search: Search, of: str) -> list[str]:

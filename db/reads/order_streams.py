@@ -28,9 +28,13 @@ WITH RECURSIVE words AS (
     SELECT {_N} FROM words w CROSS JOIN LATERAL (
         SELECT {_O} FROM orders o WHERE ({_O}) > ({_W}) ORDER BY {_O} LIMIT 1) n
 )
-SELECT k.* FROM words k WHERE {{wanted}}
+SELECT k.* FROM words k {{of_product}} WHERE {{wanted}}
 """
 """Which words occur together: one step down the index for each combination, however many orders it has."""
+OF_THE_PRODUCT: Final = (
+    f"CROSS JOIN LATERAL (SELECT 1 FROM orders o WHERE o.product_id = :product AND {_SAME} LIMIT 1) e"
+)
+"""Only those of one product."""
 NAMED: Final = """
 WITH RECURSIVE named AS (
     (SELECT o.product_name_lowered AS name, o.product_id FROM orders o
@@ -51,6 +55,8 @@ WHERE (lower(c.email) ~>=~ :people AND lower(c.email) ~<~ :people_end)
    OR (lower(c.name) ~>=~ :people AND lower(c.name) ~<~ :people_end)
 LIMIT :most
 """
+NO_SCAN: Final = "SELECT set_config('enable_seqscan', 'off', true)"
+"""Before `PEOPLE`: the many with a common beginning may all be at a table's end."""
 
 # What is checked row by row. `|| ''` keeps the planner from looking numbers up where it should go along the streams.
 NUMBER: Final = "starts_with(o.number || '', :number)"
@@ -95,13 +101,17 @@ OF_NUMBERS: Final = (
     f" SELECT o.created_at, o.id FROM numbered o {_PAGE}"
 )
 NEWEST: Final = f"SELECT o.created_at, o.id FROM orders o WHERE {{others}} {_PAGE}"
-ALONG_THE_STREAMS: Final = ("SET LOCAL enable_sort = off", "SET LOCAL enable_bitmapscan = off")
-"""Before `merged`: a stream is read in its own order, only as far as needed."""
+
+
+def settings(state: str) -> str:
+    """`off` before what is to be read along the streams, only as far as needed; `on` after it."""
+    names = ("enable_seqscan", "enable_bitmapscan", "enable_sort")
+    return "SELECT " + ", ".join(f"set_config('{name}', '{state}', true)" for name in names)
 
 
 def merged(streams: int, others: str, *, of_product: bool) -> str:
     """So many streams, each by its own parameters (`status_0`, …), merged as they are read."""
-    product = " AND o.product_id = ANY(:products)" if of_product else ""
+    product = " AND o.product_id = :product" if of_product else ""
     branches = (
         "(SELECT o.created_at, o.id FROM orders o WHERE "
         + " AND ".join(f"o.{name} = :{name}_{index}" for name in FACETS)

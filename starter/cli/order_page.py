@@ -59,13 +59,14 @@ def placed(console: Console, detail: OrderDetail) -> None:
     _head(console, detail)
     if detail.deposits:
         console.print()
-        slip(console, detail.deposits[-1])
+        console.print(_slip_facts(detail.deposits[-1]))
 
 
 def view(console: Console, shown: OrderView) -> None:
     """The answer of an operation: the new state, in a few lines."""
     told = Text.assemble(("✓ ", "green"), (shown.number, "bold"), "  ", coloured(shown.status.value))
-    console.print(told + Text(f"  {shown.payment_status.value}"))
+    permission = f"  permission {shown.permission.status.value}" if shown.permission else ""
+    console.print(told + Text(f"  {shown.payment_status.value}{permission}"))
     console.print(Text(status_sentence(shown.status, shown.reason)))
 
 
@@ -73,6 +74,10 @@ def slip(console: Console, shown: DepositItem) -> None:
     """What the customer needs at the store."""
     console.print(Text.assemble((f"Slip {shown.number}", "bold"), "  ", coloured(shown.status.value)))
     console.print(Text(slip_sentence(shown)))
+    console.print(_slip_facts(shown))
+
+
+def _slip_facts(shown: DepositItem) -> Table:
     facts = [
         ("store", store_words(shown.store.value)),
         ("payment number", shown.payment_number or "-"),
@@ -83,7 +88,7 @@ def slip(console: Console, shown: DepositItem) -> None:
         ("phone", shown.phone),
         ("slip", shown.id),
     ]
-    console.print(_facts(facts))
+    return _facts(facts)
 
 
 def slips(items: Sequence[DepositItem]) -> Table:
@@ -189,11 +194,9 @@ def _payments(detail: OrderDetail) -> Table:
     table = titled(f"Payment history ({detail.zone})", *columns)
     for entry in detail.payment_history:
         parts = f", {entry.installments} installments" if entry.installments else ""
-        category = Text(entry.category)
-        if entry.waits_for_a_person:
-            category.append(" waits for a person", style="bold magenta")
+        waits = Text("waits for a person", style="bold magenta")
+        why = waits if entry.waits_for_a_person else Text(entry.reason or "")
         cells = (
-            entry.reason or "",
             entry.pay + parts,
             str(entry.price),
             short(entry.requested_at, detail.zone),
@@ -201,7 +204,7 @@ def _payments(detail: OrderDetail) -> Table:
             entry.approval_number or "",
             entry.transaction_id or "",
         )
-        table.add_row(str(entry.payment_number), category, *map(Text, cells))
+        table.add_row(str(entry.payment_number), entry.category, why, *map(Text, cells))
     return table
 
 
