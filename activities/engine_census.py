@@ -1,6 +1,6 @@
-"""Which subscriptions the engine really runs: asked in batches through its visibility, and one by one when in doubt.
+"""Which subscriptions, orders and slips the engine really runs: asked in batches, and one by one when in doubt.
 
-Somebody who terminates a workflow in the Web UI stops a subscription behind the books' back. Visibility lags, so one
+Somebody who terminates a workflow in the Web UI stops them behind the books' back. Visibility lags, so one
 that it does not list is asked for by name before it is called missing.
 """
 
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.identifiers import require_id, subscription_workflow_id
+from domain.identifiers import workflow_id_of
+
+_TYPES = "'Subscription', 'Order', 'KonbiniDeposit'"
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,11 @@ class EngineCensus:
 
     client: Client
 
-    async def not_running(self, subscription_ids: Sequence[str]) -> list[str] | None:
-        """Those of these subscriptions without a running workflow; None when this server cannot be asked."""
-        # `require_id`: the ids become part of a query.
-        workflow_ids = {subscription_workflow_id(require_id(name, "sub")): name for name in subscription_ids}
+    async def not_running(self, object_ids: Sequence[str]) -> list[str] | None:
+        """Those of these objects without a running workflow; None when this server cannot be asked."""
+        workflow_ids = {workflow_id_of(name): name for name in object_ids}
         names = ", ".join(f"'{workflow_id}'" for workflow_id in workflow_ids)
-        query = f"WorkflowType = 'Subscription' AND ExecutionStatus = 'Running' AND WorkflowId IN ({names})"
+        query = f"WorkflowType IN ({_TYPES}) AND ExecutionStatus = 'Running' AND WorkflowId IN ({names})"
         try:
             listed = {execution.id async for execution in self.client.list_workflows(query)}
         except RPCError as error:
@@ -34,7 +35,7 @@ class EngineCensus:
                 return None
             raise
         doubtful = [name for workflow_id, name in workflow_ids.items() if workflow_id not in listed]
-        return [name for name in doubtful if not await self._runs(subscription_workflow_id(name))]
+        return [name for name in doubtful if not await self._runs(workflow_id_of(name))]
 
     async def _runs(self, workflow_id: str) -> bool:
         try:

@@ -50,7 +50,7 @@ OVERLAP: Final = timedelta(days=1)
 """Each run looks again at the last day of the one before: what was in flight then is judged now."""
 BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _PAGES_OF_A_BATCH: Final = 10
-_SUBSCRIPTIONS_OF_A_BATCH: Final = 200
+_OBJECTS_OF_A_BATCH: Final = 200
 
 
 @dataclass(frozen=True)
@@ -82,21 +82,21 @@ class ReconciliationActivities(ReconciliationContract):
     async def missing_workflows(self, report: Report) -> Report:
         after, asked = "", 0
         while True:
-            running = await reconciliations.running_after(self.db, after, limit=_SUBSCRIPTIONS_OF_A_BATCH)
+            running = await reconciliations.running_after(self.db, after, limit=_OBJECTS_OF_A_BATCH)
             if not running:
                 return report.model_copy(update={"workflows": asked})
-            missed = await self.census.not_running([subscription_id for subscription_id, _ in running])
+            missed = await self.census.not_running([object_id for object_id, _ in running])
             if missed is None:
                 return report
-            for subscription_id in missed:
+            for object_id in missed:
                 # It may have ended between the two questions.
-                status = await reconciliations.status_if_running(self.db, subscription_id)
+                status = await reconciliations.status_if_running(self.db, object_id)
                 if status is None:
                     continue
-                if await raised(self.db, workflow_missing(subscription_id, status=status)) != "explained":
+                if await raised(self.db, workflow_missing(object_id, status=status)) != "explained":
                     report.workflows_missing += 1
                     if len(report.missing_workflows) < SHOWN_MAX:
-                        report.missing_workflows.append(subscription_id)
+                        report.missing_workflows.append(object_id)
             after, asked = running[-1][0], asked + len(running)
             activity.heartbeat(asked)
 

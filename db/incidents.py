@@ -23,7 +23,10 @@ WITH incident AS (
     ON CONFLICT (dedupe_key) DO NOTHING
     RETURNING id, kind, subject_id, number, opened_at,
         jsonb_strip_nulls(jsonb_build_object('incident_id', id, 'kind', kind, 'gateway_id', gateway_id,
-                                             'amount_minor', amount_minor, 'currency', currency)) AS told
+                                             'amount_minor', amount_minor, 'currency', currency)) AS told,
+        -- A slip is named as what it is; the function knows orders and subscriptions.
+        CASE WHEN left(subject_id, 4) = 'kon_' THEN jsonb_build_object('deposit_id', subject_id)
+             ELSE object_named(subject_id) END AS named_subject
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, number, data)
     SELECT subject_id, 'incident', COALESCE(%(at)s, opened_at), 'system', number, told || '{"outcome": "opened"}'
@@ -31,7 +34,7 @@ WITH incident AS (
 ), notice AS (
     INSERT INTO outbox (topic, subject_id, payload)
     SELECT 'incident.opened', COALESCE(subject_id, id),
-           jsonb_strip_nulls(told || jsonb_build_object('subscription_id', subject_id, 'number', number)) FROM incident
+           jsonb_strip_nulls(told || named_subject || jsonb_build_object('number', number)) FROM incident
 )
 SELECT id FROM incident
 """
@@ -41,7 +44,9 @@ WITH incident AS (
     UPDATE incidents SET closed_at = COALESCE(%(at)s, clock_timestamp()), closed_by = %(actor)s,
         closing_comment = %(comment)s
     WHERE id = %(id)s AND closed_at IS NULL
-    RETURNING id, kind, subject_id, number, closed_at, jsonb_build_object('incident_id', id, 'kind', kind) AS told
+    RETURNING id, kind, subject_id, number, closed_at, jsonb_build_object('incident_id', id, 'kind', kind) AS told,
+        CASE WHEN left(subject_id, 4) = 'kon_' THEN jsonb_build_object('deposit_id', subject_id)
+             ELSE object_named(subject_id) END AS named_subject
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, comment, number, data)
     SELECT subject_id, 'incident', closed_at, %(actor)s, %(comment)s, number, told || '{"outcome": "closed"}'
@@ -49,7 +54,7 @@ WITH incident AS (
 ), notice AS (
     INSERT INTO outbox (topic, subject_id, payload)
     SELECT 'incident.closed', COALESCE(subject_id, id),
-           jsonb_strip_nulls(told || jsonb_build_object('subscription_id', subject_id, 'number', number)) FROM incident
+           jsonb_strip_nulls(told || named_subject || jsonb_build_object('number', number)) FROM incident
 )
 SELECT id FROM incident
 """
@@ -78,7 +83,7 @@ async def open_incident(
         db: the database.
         kind: one of `db.tables.INCIDENT_KINDS`.
         dedupe_key: `<kind>:<gateway id or attempt key>`: names this trouble for ever.
-        subject_id: the subscription it is about; its history tells of the incident.
+        subject_id: the subscription, order or slip it is about; its history tells of the incident.
         number: of the payment.
         attempt_key: the attempt it is about.
         gateway_id: the movement at the gateway it is about.

@@ -80,15 +80,18 @@ WHERE NOT EXISTS (SELECT FROM reconciliations WHERE gateway = %(gateway)s AND si
 RETURNING id
 """
 # One page of those that the books show as running, by id.
-_RUNNING: Final[LiteralString] = """
-SELECT id, status FROM subscriptions
-WHERE id > %(after_id)s AND (status NOT IN ('canceled', 'completed') OR next_at IS NOT NULL)
-ORDER BY id LIMIT %(limit)s
+_ALL_RUNNING: Final[LiteralString] = """(
+    SELECT id, status FROM subscriptions WHERE status NOT IN ('canceled', 'completed') OR next_at IS NOT NULL
+    UNION ALL
+    SELECT id, status FROM orders WHERE status NOT IN ('canceled', 'expired') OR next_at IS NOT NULL
+    UNION ALL
+    SELECT id, status FROM deposits WHERE status IN ('requested', 'issued', 'preliminary')
+) AS running
 """
-_STILL_RUNNING: Final[LiteralString] = """
-SELECT status FROM subscriptions
-WHERE id = %(id)s AND (status NOT IN ('canceled', 'completed') OR next_at IS NOT NULL)
-"""
+_RUNNING: Final[LiteralString] = (
+    "SELECT id, status FROM " + _ALL_RUNNING + "WHERE id > %(after_id)s ORDER BY id LIMIT %(limit)s"  # noqa: S608 - as above
+)
+_STILL_RUNNING: Final[LiteralString] = "SELECT status FROM " + _ALL_RUNNING + "WHERE id = %(id)s"  # noqa: S608 - as above
 
 
 class Booked(NamedTuple):
@@ -165,14 +168,14 @@ async def stuck_attempts(
 
 
 async def running_after(db: Database, after_id: str, *, limit: int) -> list[tuple[str, str]]:
-    """The next subscriptions, by id, that the books show as running: (id, status)."""
+    """The next subscriptions, orders and slips, by id, that the books show as running: (id, status)."""
     rows = await _rows(db, _RUNNING, {"after_id": after_id, "limit": limit})
     return [(row["id"], row["status"]) for row in rows]
 
 
-async def status_if_running(db: Database, subscription_id: str) -> str | None:
+async def status_if_running(db: Database, object_id: str) -> str | None:
     """The status of one that the books show as running; None when they do not."""
-    row = await db.fetch_one(_STILL_RUNNING, {"id": subscription_id})
+    row = await db.fetch_one(_STILL_RUNNING, {"id": object_id})
     return str(row["status"]) if row else None
 
 

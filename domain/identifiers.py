@@ -52,6 +52,17 @@ def deposit_workflow_id(deposit_id: str) -> str:
     return f"konbini/{deposit_id}"
 
 
+def workflow_id_of(object_id: str) -> str:
+    """The workflow of a subscription, an order or a slip.
+
+    Raises:
+        TeikiError: `invalid_input` for what is none of them; ids become parts of queries.
+    """
+    prefix = object_id.partition("_")[0]
+    name = {"ord": order_workflow_id, "kon": deposit_workflow_id}.get(prefix, subscription_workflow_id)
+    return name(require_id(object_id, prefix if prefix in ("ord", "kon") else "sub"))
+
+
 def deposit_id(order_id: str, number: int) -> str:
     """A slip of an order: named after it, so that whoever has the order finds it."""
     return f"kon_{order_id.removeprefix('ord_')}{number}"
@@ -65,6 +76,11 @@ def permission_id(order_id: str) -> str:
 def subscription_of_order(order_id: str) -> str:
     """The subscription that pays a recurring order."""
     return f"sub_{order_id.removeprefix('ord_')}"
+
+
+def order_of_subscription(subscription_id: str) -> str:
+    """What the order is called, if this subscription pays one."""
+    return f"ord_{subscription_id.removeprefix('sub_')}"
 
 
 def export_workflow_id(export_id: str) -> str:

@@ -195,9 +195,9 @@ def stuck(attempt: Attempt, *, since: str) -> Difference:
     return _of(attempt, "attempt_stuck", facts={"since": since})
 
 
-def workflow_missing(subscription_id: str, *, status: str) -> Difference:
+def workflow_missing(object_id: str, *, status: str) -> Difference:
     """The books say that it runs; the engine has nothing that runs it."""
-    return Difference(kind="workflow_missing", subject_id=subscription_id, facts={"status": status})
+    return Difference(kind="workflow_missing", subject_id=object_id, facts={"status": status})
 
 
 def _of(

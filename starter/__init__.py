@@ -10,10 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from db.reads.orders import OrderFilter
     from db.reads.payments import PaymentFilter
     from db.reads.subscriptions import SubscriptionFilter
     from domain.errors import ErrorCode, TeikiError
     from domain.money import Money
+    from domain.order_projection import OrderView
+    from domain.order_state import OrderStatus, PaymentStatus
+    from domain.order_terms import KonbiniSpec, OrderSpec, Pay, Store
+    from domain.permission import PermissionStatus
     from domain.product import CustomField, FixedPeriod, Option, ProductTerms, ProductType, SalesMethod
     from domain.projection import SubscriptionView
     from domain.resume import Plan
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from domain.subscription import Status
     from domain.terms import ResumePolicy, SubscriptionSpec
     from starter.exports import Export
+    from starter.orders import Order
     from starter.subscriptions import Subscription
     from starter.teiki import Teiki
 
@@ -29,9 +35,18 @@ __all__ = [
     "ErrorCode",
     "Export",
     "FixedPeriod",
+    "KonbiniSpec",
     "Money",
     "Option",
+    "Order",
+    "OrderFilter",
+    "OrderSpec",
+    "OrderStatus",
+    "OrderView",
+    "Pay",
     "PaymentFilter",
+    "PaymentStatus",
+    "PermissionStatus",
     "Plan",
     "ProductTerms",
     "ProductType",
@@ -39,6 +54,7 @@ __all__ = [
     "RetryPolicy",
     "SalesMethod",
     "Status",
+    "Store",
     "Subscription",
     "SubscriptionFilter",
     "SubscriptionSpec",
@@ -51,10 +67,19 @@ _HOMES = {
     "CustomField": "domain.product",
     "ErrorCode": "domain.errors",
     "FixedPeriod": "domain.product",
+    "KonbiniSpec": "domain.order_terms",
     "Money": "domain.money",
     "Option": "domain.product",
     "Export": "starter.exports",
     "PaymentFilter": "db.reads.payments",
+    "Order": "starter.orders",
+    "OrderFilter": "db.reads.orders",
+    "OrderSpec": "domain.order_terms",
+    "OrderStatus": "domain.order_state",
+    "OrderView": "domain.order_projection",
+    "Pay": "domain.order_terms",
+    "PaymentStatus": "domain.order_state",
+    "PermissionStatus": "domain.permission",
     "Plan": "domain.resume",
     "ProductTerms": "domain.product",
     "ProductType": "domain.product",
@@ -62,6 +87,7 @@ _HOMES = {
     "RetryPolicy": "domain.retry",
     "SalesMethod": "domain.product",
     "Status": "domain.subscription",
+    "Store": "domain.order_terms",
     "Subscription": "starter.subscriptions",
     "SubscriptionFilter": "db.reads.subscriptions",
     "SubscriptionSpec": "domain.terms",

@@ -7,19 +7,26 @@ comment and changes no money.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from activities.contracts.records import CloseIncident
 from db.reads.attention import Waiting, WaitingAttempt, waiting, waiting_attempt
+from db.reads.order_names import order_paid_by
 from domain.errors import ErrorCode, TeikiError
 from domain.free_text import require_free_text
+from domain.identifiers import deposit_id
 from domain.operations import PAYMENT_ITSELF
 from starter.catalogue import Entries
 from starter.subscriptions import DEFAULT_ACTOR
 from workflows.catalogue import CloseIncidentEntry
 
 if TYPE_CHECKING:
+    from db.reads.deposits import DepositItem
+    from domain.order_projection import OrderView
     from domain.projection import SubscriptionView
+    from starter.orders import Order
+
+    Settled = SubscriptionView | OrderView | DepositItem
 
 Word = Literal["charged", "not_charged", "returned", "not_returned", "again"]
 WORDS: Final[dict[str, tuple[Word, ...]]] = {
@@ -46,11 +53,12 @@ class Attention(Entries):
         comment: str,
         request_id: str | None = None,
         actor: str = DEFAULT_ACTOR,
-    ) -> SubscriptionView:
+    ) -> Settled:
         """Say what became of an attempt; the gateway is asked first and knows better.
 
         Args:
-            reference: of the attempt, as `list` shows it: `<subscription>/<payment>/<attempt>`, `…/refund`, `…/twin/…`.
+            reference: of the attempt, as `list` shows it: `<subscription or order>/<payment>/<attempt>`, `…/refund`,
+                `…/twin/…`.
             word: one of `WORDS` for the attempt's purpose.
             gateway_id: with `charged` and `returned`: where the gateway shows it; it is checked there.
             comment: how you know; for operators.
@@ -79,16 +87,36 @@ class Attention(Entries):
             raise TeikiError(
                 ErrorCode.INVALID_INPUT, "Say where the gateway shows it (its id there).", word=word
             )
-        return await self._teiki.subscriptions.get(attempt.object_id).settle_attention(
-            number=attempt.number,
-            returns=None if attempt.purpose == "charge" else _returned(attempt),
-            moved=moved,
-            gateway_id=gateway_id if moved else None,
-            again=word == "again",
-            request_id=request_id,
-            actor=actor,
-            comment=comment,
-        )
+        said = {
+            "number": attempt.number,
+            "returns": None if attempt.purpose == "charge" else _returned(attempt),
+            "moved": moved,
+            "gateway_id": gateway_id if moved else None,
+            "again": word == "again",
+            "request_id": request_id or self._teiki.new_id("req"),
+            "actor": actor,
+            "comment": comment,
+        }
+        return await self._tell(attempt, said)
+
+    async def _tell(self, attempt: WaitingAttempt, said: dict[str, Any]) -> Settled:
+        """Tell whoever remembers the attempt: a subscription, an order or one of its slips.
+
+        What a slip's payment brought twice or too late goes back from the slip; a payment of a recurring order that
+        was canceled goes back from the order, though it is its subscription's.
+        """
+        teiki = self._teiki
+        if attempt.object_id.startswith("ord_"):
+            slip = await teiki.deposits.find(deposit_id(attempt.object_id, attempt.number))
+            of_slip = slip is not None and attempt.purpose != "refund"
+            order = teiki.orders.get(attempt.object_id)
+            return await order.settle_attention(slip=attempt.number if of_slip else None, **said)
+        if attempt.purpose == "refund":
+            order_id = await order_paid_by(await teiki.database(), attempt.object_id)
+            answer = await _told(teiki.orders.get(order_id), said) if order_id is not None else None
+            if answer is not None:
+                return answer
+        return await teiki.subscriptions.get(attempt.object_id).settle_attention(**said)
 
     async def close(
         self, incident_id: str, *, comment: str, request_id: str | None = None, actor: str = DEFAULT_ACTOR
@@ -109,6 +137,16 @@ class Attention(Entries):
                 at=self._teiki.now(),
             ),
         )
+
+
+async def _told(order: Order, said: dict[str, Any]) -> Settled | None:
+    """The order's answer; None: it was not the order's to settle."""
+    try:
+        return await order.settle_attention(slip=None, **said)
+    except TeikiError as error:
+        if error.code in (ErrorCode.NOTHING_TO_SETTLE, ErrorCode.INVALID_STATUS):
+            return None
+        raise
 
 
 def _returned(attempt: WaitingAttempt) -> str:

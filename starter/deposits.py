@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING
 
-from db.reads.deposits import DepositItem, find_deposit
+from db.reads.deposits import DepositItem, deposits_of, find_deposit
 from domain.errors import ErrorCode, TeikiError
 from domain.identifiers import require_id
 
@@ -25,10 +26,27 @@ class Deposits:
     async def show(self, deposit_id: str) -> DepositItem:
         """A slip as the books show it.
 
+        Args:
+            deposit_id: `kon_…`; or an order's id or number: its latest slip.
+
         Raises:
-            TeikiError: `deposit_not_found`.
+            TeikiError: `deposit_not_found`, `order_not_found`.
         """
-        found = await self.find(deposit_id)
+        if deposit_id.startswith("kon_"):
+            found = await self.find(deposit_id)
+        else:
+            found = next(reversed(await self.list(deposit_id)), None)
         if found is None:
-            raise TeikiError(ErrorCode.DEPOSIT_NOT_FOUND, "There is no such slip.", deposit_id=deposit_id)
+            raise TeikiError(
+                ErrorCode.DEPOSIT_NOT_FOUND, "There is no such slip.", deposit_id=deposit_id[:60]
+            )
         return found
+
+    async def list(self, order: str) -> builtins.list[DepositItem]:
+        """The slips of an order (its id or number), first to last; none for an order that is paid otherwise.
+
+        Raises:
+            TeikiError: `order_not_found`.
+        """
+        owner = await self._teiki.orders.find(order)
+        return await deposits_of(await self._teiki.database(), owner.id)

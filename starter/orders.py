@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from activities.contracts.orders import AddNote, Identify
 from db.reads.ended_orders import ended_state
+from db.reads.order import OrderDetail, show_order
+from db.reads.order_names import find_order_id
+from db.reads.orders import OrderFilter, OrderPage, list_orders
 from domain.errors import ErrorCode, TeikiError
 from domain.free_text import require_free_text
 from domain.identifiers import (
@@ -34,6 +37,7 @@ from workflows.order import Order as OrderWorkflow
 from workflows.visibility import CUSTOMER, KIND, PRODUCT, STATUS
 
 if TYPE_CHECKING:
+    from db.reads.deposits import DepositItem
     from starter.teiki import Teiki
 
 NOTE_CHARACTERS_MAX = 2_000
@@ -97,6 +101,42 @@ class Orders(Entries):
         """A handle; whether it exists is found out by its first call."""
         return Order(self._teiki, require_id(order_id, "ord"))
 
+    async def find(self, name: str) -> Order:
+        """The order that a person means.
+
+        Args:
+            name: its id, its order number (`20260105-0000017`), or the id of the permission it brought.
+
+        Raises:
+            TeikiError: `order_not_found`.
+        """
+        order_id = await find_order_id(await self._teiki.database(), name)
+        if order_id is None:
+            raise TeikiError(ErrorCode.ORDER_NOT_FOUND, "There is no such order.", order=name[:60])
+        return Order(self._teiki, order_id)
+
+    async def show(self, name: str) -> OrderDetail:
+        """Everything about one order, by its id or number.
+
+        Raises:
+            TeikiError: `order_not_found`.
+        """
+        return await show_order(await self._teiki.database(), name)
+
+    async def list(
+        self,
+        filter: OrderFilter | None = None,  # noqa: A002 - the word the specification uses
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> OrderPage:
+        """One page, newest first; `next_cursor` asks for the next.
+
+        Raises:
+            TeikiError: `invalid_cursor`; `invalid_input` for a limit outside 1–200.
+        """
+        return await list_orders(await self._teiki.database(), filter, cursor, limit)
+
     async def note(
         self, order_id: str, text: str, *, request_id: str | None = None, actor: str = DEFAULT_ACTOR
     ) -> None:
@@ -151,6 +191,14 @@ class Order:
     def __repr__(self) -> str:
         return f"Order({self.id!r})"
 
+    async def show(self) -> OrderDetail:
+        """Everything about it, from Postgres: status and why, what comes next, permission, money, notes, history.
+
+        Raises:
+            TeikiError: `order_not_found`.
+        """
+        return await self._teiki.orders.show(self.id)
+
     async def use(self, **by: Any) -> OrderView:
         """The content is used or viewed: the purchase is confirmed."""
         return await self._send(OrderWorkflow.use, messages.Use, **by)
@@ -201,10 +249,17 @@ class Order:
         await self._teiki.orders.note(self.id, text, **by)
 
     async def refund_amount(self) -> Money | None:
-        """What a cancellation would return now; None where nothing was ever to be paid."""
-        snapshot: messages.OrderSnapshot = await self._teiki.engine.query(
-            order_workflow_id(self.id), OrderWorkflow.snapshot
-        )
+        """What a cancellation would return now; None where nothing was ever to be paid.
+
+        Raises:
+            TeikiError: `order_not_found`; `invalid_status` when the order has ended long ago.
+        """
+        try:
+            snapshot: messages.OrderSnapshot = await self._teiki.engine.query(
+                order_workflow_id(self.id), OrderWorkflow.snapshot
+            )
+        except NotRunning as error:
+            raise await self._ended(error) from error
         if snapshot.state is None or snapshot.state.terms.price is None:
             return None
         return Money(minor=snapshot.state.refundable_minor, currency=snapshot.state.terms.price.currency)
@@ -215,7 +270,7 @@ class Order:
         workflow_id = deposit_workflow_id(deposit_id(self.id, number))
         await self._teiki.engine.notify(workflow_id, "gateway_notified", notice)
 
-    async def settle_attention(self, *, slip: int | None, **given: Any) -> None:
+    async def settle_attention(self, *, slip: int | None, **given: Any) -> OrderView | DepositItem:
         """A person's word on what waits for one; see `teiki.attention.settle`, which reads the rest.
 
         `slip`: it is about the slip of this number, or late money on it; None: the order's own payment or refund.
@@ -224,15 +279,21 @@ class Order:
         given["request_id"] = given.get("request_id") or self._teiki.new_id("req")
         command = SettleAttention(**given)
         if slip is None:
-            await self._execute(OrderWorkflow.settle_attention, command)
-            return
-        workflow_id = deposit_workflow_id(deposit_id(self.id, slip))
-        await self._teiki.engine.update(
-            workflow_id,
-            "settle_attention",
-            command,
-            update_id=f"{command.request_id}:{command.fingerprint()}",
-        )
+            answer = await self._execute(OrderWorkflow.settle_attention, command)
+            return answer.order
+        settled = deposit_id(self.id, slip)
+        try:
+            await self._teiki.engine.update(
+                deposit_workflow_id(settled),
+                "settle_attention",
+                command,
+                update_id=f"{command.request_id}:{command.fingerprint()}",
+            )
+        except NotRunning as error:
+            raise TeikiError(
+                ErrorCode.INVALID_STATUS, "Nobody watches this slip any more.", deposit_id=settled
+            ) from error
+        return await self._teiki.deposits.show(settled)
 
     # ------------------------------------------------------------------ how commands travel
 

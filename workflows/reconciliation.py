@@ -1,7 +1,7 @@
 """Every day: do the books agree? (spec: charging.md §2.6)
 
 A schedule starts it (`reconciliation`, 04:30 UTC), or a person does. It compares the gateway's list with attempts and
-ledger, asks the engine for every subscription that should be running, and keeps a report. What does not match becomes
+ledger, asks the engine for everything that should be running, and keeps a report. What does not match becomes
 an incident for people. Workflow id `reconciliation/<gateway>…`.
 """
 

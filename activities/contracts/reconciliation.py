@@ -76,7 +76,7 @@ class Report(BaseModel):
         incidents_new: differences that nobody knew; `incidents_known`: that wait for a person already;
             `incidents_explained`: that a person has closed.
         shown: the first differences of the first two sorts.
-        workflows: subscriptions asked about in the engine; None where it cannot be asked.
+        workflows: subscriptions, orders and slips asked about in the engine; None where it cannot be asked.
         workflows_missing: of those, how many the engine does not run; each is an incident of its own.
         missing_workflows: the first of them.
     """
@@ -147,7 +147,7 @@ class ReconciliationContract:
 
     @activity.defn(name=MISSING_WORKFLOWS)
     async def missing_workflows(self, report: Report) -> Report:
-        """Ask the engine for every subscription that the books show as running; adds to the report."""
+        """Ask the engine for everything that the books show as running; adds to the report."""
         raise NotImplementedError
 
     @activity.defn(name=STORE)

@@ -15,42 +15,22 @@ from db.order_tables import deposits, order_notes, orders, permissions
 from db.reads import orders as order_list
 from db.reads import permissions as permission_list
 from db.reads.catalogue import CustomerItem, ProductItem, customer_item, product_item
+from db.reads.deposits import DepositItem, deposit_item
 from db.reads.order_payments import PaymentEntry, payment_history
 from db.reads.orders import OrderItem
 from db.reads.permissions import PermissionItem
 from db.tables import attempts, customers, history, ledger, products
-from domain.deposit import DepositStatus
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
 from domain.order_history import Tab, told
 from domain.order_state import OrderStatus
-from domain.order_terms import OrderTerms, Store
+from domain.order_terms import OrderTerms
 
 _MONEY_BACK: Final = ("refund", "fee")
 
 
 class _Shown(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-class DepositItem(_Shown):
-    """A Konbini slip. `final_at` is the end of the grace after `deadline_at`."""
-
-    id: str
-    number: int
-    status: DepositStatus
-    reason: str
-    store: Store
-    customer_name: str
-    phone: str
-    payment_number: str
-    confirmation_number: str
-    gateway_id: str | None
-    amount: Money
-    deadline_at: datetime
-    final_at: datetime
-    paid_at: datetime | None
-    created_at: datetime
 
 
 class NoteItem(_Shown):
@@ -225,7 +205,7 @@ class _Of:
         events = await self.all(select(history).where(h.subject_id.in_(subjects)).order_by(h.at, h.seq))
         back = await self._money_back()
         return {
-            "deposits": [_slip(slip) for slip in slips],
+            "deposits": [deposit_item(slip) for slip in slips],
             "payment_history": payment_history(
                 pay=row.pay,
                 installments=OrderTerms.model_validate(row.terms).installments,
@@ -270,12 +250,6 @@ def _not_found(id_or_number: str) -> TeikiError:
     return TeikiError(ErrorCode.ORDER_NOT_FOUND, "There is no such order.", order=id_or_number[:60])
 
 
-def _slip(row: Row[Any]) -> DepositItem:
-    names = [name for name in DepositItem.model_fields if name != "amount"]
-    amount = Money(minor=row.amount_minor, currency=row.currency)
-    return DepositItem(**{name: row._mapping[name] for name in names}, amount=amount)
-
-
 def _event(row: Row[Any], *, of: str) -> OrderEvent:
     line = told(row.kind, row.data, of=of)
     return OrderEvent(
@@ -285,9 +259,9 @@ def _event(row: Row[Any], *, of: str) -> OrderEvent:
     )
 
 
-def _refund_reasons(events: Iterable[Row[Any]]) -> Mapping[int, str]:
+def _refund_reasons(events: Iterable[Row[Any]]) -> Mapping[tuple[int, str | None], str]:
     told_why = (event for event in events if event.kind == "refund" and "reason" in event.data)
-    return {event.number: event.data["reason"] for event in told_why if event.number is not None}
+    return {(event.number, event.data.get("returns")): event.data["reason"] for event in told_why}
 
 
 def _taken_back(events: Iterable[Row[Any]]) -> int:

@@ -57,6 +57,7 @@ class PaymentEntry(BaseModel):
         payment_number: of the payment in the books; `slip_number` is what the customer types in at the store.
         approval_number: the payment company's.
         requested_at: when it was asked for; `approved_at`: when the payment company said yes.
+        is_return: money that goes back. `waits_for_a_person`: nobody could find out its outcome, or it was refused.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,6 +73,8 @@ class PaymentEntry(BaseModel):
     price: Money
     requested_at: datetime
     approved_at: datetime | None = None
+    is_return: bool = False
+    waits_for_a_person: bool = False
 
 
 def payment_history(
@@ -80,7 +83,7 @@ def payment_history(
     installments: int | None,
     attempts: Iterable[Row[Any]],
     slips: Sequence[Row[Any]],
-    refund_reasons: Mapping[int, str],
+    refund_reasons: Mapping[tuple[int, str | None], str],
     cancel_reason: str | None,
 ) -> list[PaymentEntry]:
     """The entries in the order of their requests.
@@ -90,7 +93,8 @@ def payment_history(
         installments: into how many parts a card payment is divided.
         attempts: rows of the order's and its subscription's movements of money.
         slips: rows of its Konbini slips.
-        refund_reasons: why money of a payment went back, by the payment's number.
+        refund_reasons: why money went back, by the payment's number and, where it was no charge of ours that was
+            returned (a second one, late money), that charge's id.
         cancel_reason: the canceled order's.
     """
     if pay == "none":
@@ -114,6 +118,8 @@ def payment_history(
                 price=Money(minor=attempt.amount_minor, currency=attempt.currency),
                 requested_at=attempt.sent_at,
                 approved_at=attempt.resolved_at if attempt.state == "settled" else None,
+                is_return=attempt.purpose != "charge",
+                waits_for_a_person=attempt.state == "attention",
             )
         )
     entries += [_of_slip(slip) for slip in slips if slip.number not in asked]
@@ -121,10 +127,15 @@ def payment_history(
 
 
 def _judged(
-    attempt: Row[Any], slip: Row[Any] | None, refund_reasons: Mapping[int, str], cancel_reason: str | None
+    attempt: Row[Any],
+    slip: Row[Any] | None,
+    refund_reasons: Mapping[tuple[int, str | None], str],
+    cancel_reason: str | None,
 ) -> tuple[Category, str | None]:
     if attempt.purpose != "charge":
-        why = "double_charge" if attempt.purpose == "twin" else refund_reasons.get(attempt.number)
+        of_ours = attempt.purpose == "refund"
+        known = refund_reasons.get((attempt.number, None if of_ours else attempt.returns))
+        why = known or (None if of_ours else "double_charge")
         return _OF_RETURN.get(attempt.state, "refund_pending"), attempt.decline or why
     if slip is not None and attempt.state != "settled":
         return _OF_SLIP[slip.status], _reason_of(slip)

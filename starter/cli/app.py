@@ -10,6 +10,7 @@ from starter.cli import (
     attention,
     books,
     catalogue,
+    deposit,
     exports,
     gateway,
     order,
@@ -17,6 +18,7 @@ from starter.cli import (
     products,
     services,
     subscription,
+    ticket,
     webhook,
 )
 
@@ -55,6 +57,8 @@ app.add_typer(subscription.app, name="subscription")
 app.add_typer(payment.app, name="payment")
 app.add_typer(exports.app, name="export")
 app.add_typer(order.app, name="order")
+app.add_typer(ticket.app, name="ticket")
+app.add_typer(deposit.app, name="deposit")
 app.add_typer(attention.app, name="attention")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")

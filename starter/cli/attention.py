@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(name="attention", help="What waits for a person.", no_args_is_help=True)
 
 What = Annotated[
-    str, typer.Argument(metavar="WHAT", help="An attempt's reference, or an incident's id (inc_…).")
+    str, typer.Argument(metavar="WHAT", help="A reference as `list` shows it, or an incident's id (inc_…).")
 ]
 As = Annotated[
     str | None,
@@ -92,6 +92,8 @@ def settle(
 def _page(console: Console, found: Waiting) -> None:
     from rich.table import Table  # noqa: PLC0415 - Rich is loaded when something is printed
 
+    from starter.order_wording import attention_advice  # noqa: PLC0415 - the read models come with it
+
     if not found.attempts and not found.incidents:
         console.print("Nothing waits for a person.")
         return
@@ -104,6 +106,9 @@ def _page(console: Console, found: Waiting) -> None:
         console.print(
             "Look it up at the gateway, then: teiki attention settle ATTEMPT --as … --comment …", markup=False
         )
+        for attempt in found.attempts:
+            if advice := attention_advice(attempt):
+                console.print(advice, markup=False, soft_wrap=True)
     if found.incidents:
         table = Table("incident", "kind", "about", "amount", "since (UTC)", header_style="bold", box=None)
         for incident in found.incidents:

@@ -58,15 +58,15 @@ def show(console: Console, report: Report) -> None:
     console.print(
         f"From {report.since:%Y-%m-%d %H:%M:%S} to {report.until:%Y-%m-%d %H:%M:%S} UTC:"
         f" {report.movements:,} movements, {report.bookings:,} bookings"
-        + (f", {report.workflows:,} running subscriptions." if report.workflows is not None else "."),
+        + (f", {report.workflows:,} running workflows." if report.workflows is not None else "."),
         markup=False,
     )
     if report.totals:
         console.print(totals(report))
     for difference in report.shown:
         console.print(f"! {sentence(difference)}", markup=False)
-    for subscription_id in report.missing_workflows:
-        console.print(f"! workflow_missing of {subscription_id}: the engine does not run it", markup=False)
+    for object_id in report.missing_workflows:
+        console.print(f"! workflow_missing of {object_id}: the engine does not run it", markup=False)
 
 
 def summary(report: Report) -> str:

@@ -91,7 +91,7 @@ async def examine(*, ledger: bool) -> list[Check]:
         ("exports' keys", visit.has_export_keys),
     ]
     if ledger:
-        questions += [("ledger", visit.books_agree), ("subscriptions", visit.everyone_is_running)]
+        questions += [("ledger", visit.books_agree), ("workflows", visit.everyone_is_running)]
     try:
         return [await _ask(name, question) for name, question in questions]
     finally:
@@ -327,7 +327,7 @@ class _Visit:
         return found, facts
 
     async def everyone_is_running(self) -> Answer:
-        """The engine runs every subscription that the books show as running."""
+        """The engine runs every subscription, order and slip that the books show as running."""
         if self._report is None or self._report.workflows is None:
             raise Skipped("the ledger comes first" if self._report is None else "this server cannot tell")
         gone = self._report.missing_workflows

@@ -27,6 +27,9 @@ Actor = Annotated[
     ),
 ]
 Comment = Annotated[str, typer.Option(metavar="TEXT", help="For operators; customers never see it.")]
+OrderName = Annotated[
+    str, typer.Argument(metavar="ORDER", help="Its order number, like 20260105-0000017, or its id, ord_…")
+]
 SubscriptionId = Annotated[str, typer.Argument(metavar="SUBSCRIPTION", help="Its id, sub_…")]
 Limit = Annotated[int, typer.Option(min=1, max=200, help="Entries of a page.")]
 Cursor = Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on where a page ended.")]
@@ -94,12 +97,12 @@ def instant(text: str | None) -> datetime | None:
         ) from error
 
 
-def pairs(metadata: list[str] | None) -> dict[str, str]:
+def pairs(given: list[str] | None, *, what: str = "Metadata") -> dict[str, str]:
     """`["color=red"]` as a dictionary."""
     found: dict[str, str] = {}
-    for text in metadata or []:
+    for text in given or []:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise typer.BadParameter(f"Metadata is given as KEY=VALUE, not {text!r}.")
+            raise typer.BadParameter(f"{what} is given as KEY=VALUE, not {text!r}.")
         found[key] = value
     return found

@@ -63,10 +63,10 @@ def list_orders(
     }
 
     async def read(teiki: Teiki) -> Any:
-        from db.reads.orders import OrderFilter, list_orders  # noqa: PLC0415 - SQLAlchemy only when needed
+        from db.reads.orders import OrderFilter  # noqa: PLC0415 - SQLAlchemy only when needed
 
         wanted = OrderFilter.model_validate(conditions)
-        return await list_orders(await teiki.database(), wanted, cursor, limit)
+        return await teiki.orders.list(wanted, cursor=cursor, limit=limit)
 
     page = with_teiki(read)
     if as_json:

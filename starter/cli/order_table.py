@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from db.reads.orders import OrderItem
-from domain.order_state import PaymentStatus
-from starter.wording import local
+from domain.billing_calendar import parse_zone
+from starter.order_wording import payment_words
 
 _NOTE_CHARACTERS: Final = 40
 _COLOURS: Final = {
@@ -29,7 +29,7 @@ def orders(items: Sequence[OrderItem]) -> Table:
         options = f" ({', '.join(item.options)})" if item.options else ""
         table.add_row(
             Text(item.number),
-            Text(local(item.created_at, item.zone).removesuffix(f" {item.zone}")),
+            Text(f"{item.created_at.astimezone(parse_zone(item.zone)):%Y-%m-%d %H:%M}"),
             Text(item.product_type.value),
             Text(item.product_name + options),
             Text(item.status.value, style=_COLOURS[item.status.value]),
@@ -39,18 +39,9 @@ def orders(items: Sequence[OrderItem]) -> Table:
             Text(item.customer_email or item.customer_name or item.customer_id),
             Text(_note(item)),
         )
-    table.columns[0].no_wrap = True
+    for column in (0, 1, 4):
+        table.columns[column].no_wrap = True
     return table
-
-
-def payment_words(item: OrderItem) -> str:
-    """The payment status with its count ("3-times"), or until when a canceled subscription is good."""
-    if item.payment_status is PaymentStatus.RECURRING_PAYMENT:
-        return f"recurring_payment ({item.payments}-times)"
-    if item.payment_status is PaymentStatus.RECURRING_PAYMENT_CANCELED:
-        until = f", expires {item.expires_on}" if item.expires_on else ""
-        return f"refunded (recurring payment canceled{until})"
-    return item.payment_status.value
 
 
 def _note(item: OrderItem) -> str:

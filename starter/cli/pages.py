@@ -41,12 +41,20 @@ _COLOURS: Final = {
     "canceled": "dim",
     "skipped": "dim",
     "refunded": "cyan",
+    "in_process": "yellow",
+    "complete": "green",
+    "purchase_confirmed": "green",
+    "active": "green",
+    "used": "green",
+    "paid": "green",
+    "expired": "dim",
+    "revoked": "red",
 }
 
 
 def subscription(console: Console, detail: SubscriptionDetail) -> None:
     """Everything about one subscription."""
-    console.print(Text.assemble((detail.id, "bold"), "  ", _state(detail.status.value)))
+    console.print(Text.assemble((detail.id, "bold"), "  ", coloured(detail.status.value)))
     console.print(Text(status_sentence(detail.status, detail.reason)))
     console.print(Text(next_sentence(detail)))
     console.print()
@@ -95,12 +103,12 @@ def _charges(detail: SubscriptionDetail) -> str:
 
 
 def _payments(detail: SubscriptionDetail) -> Table:
-    table = _table(
+    table = titled(
         f"Payments ({detail.zone})", "#", "due", "amount", "state", "attempt", "sent", "outcome", "gateway"
     )
     for payment in detail.payments:
-        head = (str(payment.number), _short(payment.due_at, detail.zone), str(payment.amount))
-        state = _state(payment.state)
+        head = (str(payment.number), short(payment.due_at, detail.zone), str(payment.amount))
+        state = coloured(payment.state)
         if not payment.attempts:
             table.add_row(*map(Text, head), state, "", "", Text(_no_attempt(payment)), "")
         for index, attempt in enumerate(payment.attempts):
@@ -108,7 +116,7 @@ def _payments(detail: SubscriptionDetail) -> Table:
             table.add_row(
                 *first,
                 Text(str(attempt.attempt) if attempt.purpose == "charge" else _GOING_BACK[attempt.purpose]),
-                Text(_short(attempt.sent_at, detail.zone)),
+                Text(short(attempt.sent_at, detail.zone)),
                 _outcome(attempt),
                 Text(attempt.gateway_id or ""),
             )
@@ -126,7 +134,7 @@ def _no_attempt(payment: PaymentDetail) -> str:
 
 def _outcome(attempt: AttemptDetail) -> Text:
     why = f" ({attempt.decline})" if attempt.decline else ""
-    shown = _state(attempt.state)
+    shown = coloured(attempt.state)
     shown.append(why)
     if attempt.needs_verification:
         shown.append(" to be verified", style="magenta")
@@ -134,10 +142,10 @@ def _outcome(attempt: AttemptDetail) -> Text:
 
 
 def _operations(detail: SubscriptionDetail) -> Table:
-    table = _table("Operations", "when", "what", "by", "comment")
+    table = titled("Operations", "when", "what", "by", "comment")
     for event in detail.operations:
         table.add_row(
-            Text(_short(event.at, detail.zone)),
+            Text(short(event.at, detail.zone)),
             Text(operation_words(event)),
             Text(event.actor),
             Text(event.comment),
@@ -157,17 +165,17 @@ def operation_words(event: EventDetail) -> str:
 
 def subscriptions(items: Sequence[SubscriptionItem]) -> Table:
     """One line each."""
-    table = _table(None, "id", "status", "customer", "product", "amount", "card", "next", "charges", "notes")
+    table = titled(None, "id", "status", "customer", "product", "amount", "card", "next", "charges", "notes")
     for item in items:
-        following = f"{item.next_kind} {_short(item.next_at, item.zone)}" if item.next_at else ""
+        following = f"{item.next_kind} {short(item.next_at, item.zone)}" if item.next_at else ""
         notes = [
-            f"cancels {_short(item.cancel_at, item.zone)}" if item.cancel_at else "",
+            f"cancels {short(item.cancel_at, item.zone)}" if item.cancel_at else "",
             "unknown outcome" if item.has_unknown_payment else "",
             "failing" if item.failing else "",
         ]
         table.add_row(
             Text(item.id),
-            _state(item.status.value),
+            coloured(item.status.value),
             Text(item.customer_email or item.customer_name or item.customer_id),
             Text(item.product_name),
             Text(f"{item.amount} {item.period}"),
@@ -182,7 +190,7 @@ def subscriptions(items: Sequence[SubscriptionItem]) -> Table:
 
 def view(console: Console, shown: SubscriptionView, zone: str) -> None:
     """The answer of an operation: the new state, in two lines."""
-    console.print(Text.assemble(("✓ ", "green"), (shown.id, "bold"), "  ", _state(shown.status.value)))
+    console.print(Text.assemble(("✓ ", "green"), (shown.id, "bold"), "  ", coloured(shown.status.value)))
     console.print(Text(status_sentence(shown.status, shown.reason)))
     if shown.next_at is not None:
         console.print(Text(f"Next: {shown.next_kind} on {local_and_utc(shown.next_at, zone)}"))
@@ -192,13 +200,13 @@ def view(console: Console, shown: SubscriptionView, zone: str) -> None:
 
 def plan(console: Console, shown: Plan, zone: str, *, title: str) -> None:
     """Each payment and its instant; the skipped ones and why."""
-    table = _table(f"{title} ({zone})", "payment", "due", "charged", "amount")
+    table = titled(f"{title} ({zone})", "payment", "due", "charged", "amount")
     for skipped in shown.skipped:
         numbers = str(skipped.first) if skipped.first == skipped.last else f"{skipped.first}–{skipped.last}"
         table.add_row(numbers, "", Text(f"skipped: {skipped.reason}", style="dim"), "")
     for payment in shown.payments:
         table.add_row(
-            str(payment.number), _short(payment.due_at, zone), _short(payment.at, zone), str(payment.amount)
+            str(payment.number), short(payment.due_at, zone), short(payment.at, zone), str(payment.amount)
         )
     console.print(table if table.rows else Text(f"{title}: nothing is charged."))
     if shown.goes_on:
@@ -207,7 +215,8 @@ def plan(console: Console, shown: Plan, zone: str, *, title: str) -> None:
         console.print(Text(f"It is canceled on {local(shown.cancel_at, zone)}."))
 
 
-def _table(title: str | None, *columns: str) -> Table:
+def titled(title: str | None, *columns: str) -> Table:
+    """A table as all pages have it."""
     return Table(
         *columns,
         title=title,
@@ -219,9 +228,11 @@ def _table(title: str | None, *columns: str) -> Table:
     )
 
 
-def _state(name: str) -> Text:
+def coloured(name: str) -> Text:
+    """A status in its colour."""
     return Text(name, style=_COLOURS.get(name, ""))
 
 
-def _short(instant: datetime, zone: str) -> str:
+def short(instant: datetime, zone: str) -> str:
+    """The local instant, where the zone is said elsewhere."""
     return local(instant, zone).removesuffix(f" {zone}")

@@ -18,11 +18,13 @@ from db import incidents
 from db.engine import Database
 from db.reads.incidents import list_incidents
 from domain.errors import TeikiError
+from domain.identifiers import deposit_id
 from domain.money import Money
 from gateways.port import GatewayUnavailable
 from gateways.sandbox.launch import RunningSandbox, start_sandbox
 from runtime.embedded.postgres import EmbeddedPostgres
 from tests.activities.conftest import _driver
+from tests.db.order_made import Made
 
 _databases = itertools.count(1)
 
@@ -333,6 +335,28 @@ async def test_a_subscription_without_a_workflow_is_an_incident(books, desk):
     assert (report.workflows, report.missing_workflows) == (2, [lost.subscription_id])
     assert await books.incidents() == [("workflow_missing", lost.subscription_id)]
     assert running.subscription_id not in report.missing_workflows
+
+
+async def test_an_order_and_a_slip_without_a_workflow_are_incidents_and_ended_ones_are_not_asked_for(
+    books, desk
+):
+    made = Made(desk.db)
+    waiting = await made.order(
+        pay="konbini", status="in_process", payment_status="payment_pending", payments=0
+    )
+    ended = await made.order(status="canceled", payment_status="refunded")
+    slip = deposit_id(waiting, 2)
+    await made.slip(waiting, 1, "canceled", "another_slip", id=deposit_id(waiting, 1))
+    await made.slip(waiting, 2, "issued", "issued", id=slip)
+    books.census.gone = [waiting, ended, slip]
+    report = await ActivityEnvironment().run(books.activities.missing_workflows, await books.compare())
+    assert (report.workflows, report.missing_workflows) == (2, [slip, waiting])
+    assert await books.incidents() == [("workflow_missing", slip), ("workflow_missing", waiting)]
+    async with desk.db.transaction() as cursor:
+        await cursor.execute("SELECT payload FROM outbox WHERE topic = 'incident.opened' ORDER BY id")
+        told = [row["payload"] for row in await cursor.fetchall()]
+    assert [notice.get("deposit_id") or notice.get("order_id") for notice in told] == [slip, waiting]
+    assert not any("subscription_id" in notice for notice in told)
 
 
 async def test_one_that_ended_meanwhile_is_not_missing(books, desk):

@@ -43,9 +43,7 @@ async def refused_refund(teiki_in_lab, lab):
 async def waiting(teiki_in_lab, sub: str, reference: str) -> None:
     for _ in range(100):
         listed = (await teiki_in_lab("attention", "list", "--json")).document["attempts"]
-        if [a["reference"] for a in listed if a["subscription_id"] == sub] == (
-            [reference] if reference else []
-        ):
+        if [a["reference"] for a in listed if a["object_id"] == sub] == ([reference] if reference else []):
             return
         await asyncio.sleep(0.1)
     raise AssertionError(f"{reference or 'nothing'} is expected to wait, found {listed}")

@@ -252,7 +252,7 @@ async def test_the_books_are_compared_on_demand_and_what_differs_is_named(teiki_
         assert checks["ledger"]["state"] == "failed"
         assert "1 difference waits for a person (0 new)" in checks["ledger"]["found"]
         assert checks["ledger"]["found"].endswith("; open incidents: 1")
-        assert checks["subscriptions"]["state"] == "skipped"
+        assert checks["workflows"]["state"] == "skipped"
         await connection.execute("DELETE FROM attempts WHERE attempt = 9")
         await connection.execute("UPDATE incidents SET closed_at = now(), closed_by = 'test'")
 

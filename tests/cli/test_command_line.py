@@ -190,7 +190,7 @@ def test_books_that_agree_say_so_and_what_was_explained():
     assert books.summary(report()) == "the books agree"
     explained = report(incidents_explained=1, workflows=7)
     assert books.summary(explained) == "the books agree, but for 1 that was explained"
-    assert "7 running subscriptions" in page_of(explained)
+    assert "7 running workflows" in page_of(explained)
 
 
 def test_the_actor_is_the_person_at_the_terminal_unless_named(monkeypatch):

@@ -9,7 +9,8 @@ from rich.console import Console
 from db.engine import Database
 from db.reads.orders import OrderItem
 from domain.money import Money
-from starter.cli.order_table import orders, payment_words
+from starter.cli.order_table import orders
+from starter.order_wording import payment_words
 from tests.db.order_made import Made
 
 

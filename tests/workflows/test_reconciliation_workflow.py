@@ -129,6 +129,18 @@ async def test_the_census_finds_who_was_terminated_and_who_never_was(client):
     await client.get_workflow_handle(f"subscription/{names[0]}").terminate("the test is over")
 
 
+async def test_the_census_knows_orders_and_slips_by_their_own_names(client):
+    queue = f"queue-{uuid.uuid4()}"
+    order, slip = f"ord_{uuid.uuid4().hex}", f"kon_{uuid.uuid4().hex}1"
+    await client.start_workflow("Order", id=f"order/{order}", task_queue=queue)
+    await client.start_workflow("KonbiniDeposit", id=f"konbini/{slip}", task_queue=queue)
+    census = EngineCensus(client)
+    assert await census.not_running([order, slip]) == []
+    await client.get_workflow_handle(f"konbini/{slip}").terminate("in the Web UI")
+    assert await census.not_running([order, slip]) == [slip]
+    await client.get_workflow_handle(f"order/{order}").terminate("the test is over")
+
+
 async def test_a_server_whose_visibility_cannot_be_asked_is_not_taken_for_an_empty_one(
     server: WorkflowEnvironment,
 ):
