@@ -170,10 +170,14 @@ def asked_in_vain(state: DepositState, now: datetime) -> None:
     _ask_later(state, now)
 
 
-def paid(state: DepositState, now: datetime) -> list[DepositMove]:
-    """The money is there and in the books."""
+def paid(state: DepositState, now: datetime, *, paid_at: datetime | None = None) -> list[DepositMove]:
+    """The money is there and in the books. `paid_at`: when it was paid, as the store says; else now.
+
+    A clock that cannot be right (before the slip was asked for, or in the future) counts as silence.
+    """
     moves = [_move(state, DepositStatus.PAID, "paid_after_cancel" if state.cancel_reason else "paid")]
-    state.paid_at = now
+    asked_at = state.flight.sent_at if state.flight is not None else now
+    state.paid_at = paid_at if paid_at is not None and asked_at <= paid_at <= now else now
     _end(state, now)
     return moves
 

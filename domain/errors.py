@@ -72,6 +72,7 @@ class ErrorCode(StrEnum):
     FORBIDDEN = "forbidden"
     # operations
     INVALID_STATUS = "invalid_status"
+    OPERATION_NOT_SUPPORTED = "operation_not_supported"
     NOT_SCHEDULED_FOR_CANCELLATION = "not_scheduled_for_cancellation"
     ALREADY_SCHEDULED_FOR_CANCELLATION = "already_scheduled_for_cancellation"
     RESUME_AT_IN_PAST = "resume_at_in_past"

@@ -62,8 +62,13 @@ def placed(
     )
 
 
-def paid(state: State, number: int, amount_minor: int, now: datetime) -> list[Event]:
-    """The money is in the books. An order that has ended gives it back; one that is paid already as well."""
+def paid(
+    state: State, number: int, amount_minor: int, now: datetime, *, paid_at: datetime | None = None
+) -> list[Event]:
+    """The money is in the books. An order that has ended gives it back; one that is paid already as well.
+
+    `paid_at`: when the customer paid, which is when the usage period begins; None: now.
+    """
     if state.is_final or state.paid_number not in (None, number):
         state.in_flight = None
         state.paid_minor += amount_minor
@@ -76,7 +81,7 @@ def paid(state: State, number: int, amount_minor: int, now: datetime) -> list[Ev
     was_preliminary, state.is_preliminary = state.is_preliminary, False
     if was_preliminary:
         return []
-    return _complete(state, now, "paid", payment=PaymentStatus.PAYMENT_COMPLETED)
+    return _complete(state, now, "paid", payment=PaymentStatus.PAYMENT_COMPLETED, acquired_at=paid_at)
 
 
 def acquired(state: State, now: datetime) -> list[Event]:
@@ -108,7 +113,7 @@ def deposit_changed(state: State, fact: DepositFact, now: datetime) -> list[Even
         state.earlier_slip = None
     if fact.status is DepositStatus.PAID:
         assert state.terms.price is not None
-        return paid(state, fact.number, state.terms.price.minor, now)
+        return paid(state, fact.number, state.terms.price.minor, now, paid_at=fact.paid_at)
     return _unpaid(state, fact, now) if is_current and not state.is_final else []
 
 
@@ -309,17 +314,19 @@ def _complete(
     *,
     payment: PaymentStatus | None = None,
     acquisition: Acquisition = "purchase",
+    acquired_at: datetime | None = None,
 ) -> list[Event]:
     state.completed_at = now
+    acquired_at = acquired_at or now
     period = None if state.terms.pay is Pay.RECURRING else state.terms.usage_period
-    starts_at, ends_at = usage_of(period, now, zone=state.terms.zone)
+    starts_at, ends_at = usage_of(period, acquired_at, zone=state.terms.zone)
     earlier = state.permission
     state.permission = Permission(
         id=state.permission_id,
         status=earlier.status if earlier else PermissionStatus.ACTIVE,
         reason=earlier.reason if earlier else reason,
         acquisition=acquisition,
-        acquired_at=now,
+        acquired_at=acquired_at,
         starts_at=starts_at,
         ends_at=ends_at,
     )

@@ -84,13 +84,14 @@ class OrderRefund(RefundDue):
 
 
 class DepositFact(BaseModel):
-    """What a slip tells its order. `settled`: the money is in the books."""
+    """What a slip tells its order. `paid_at`: when the customer paid; it may be learned much later."""
 
     deposit_id: str
     number: int
     status: DepositStatus
     reason: str
     at: datetime
+    paid_at: datetime | None = None
 
 
 class SubscriptionFact(BaseModel):

@@ -142,7 +142,7 @@ class KonbiniDeposit(Entity):
         state, now = self._state, self._now()
         assert state.flight is not None
         if result.outcome == "settled":
-            await self._record(deposits.paid(state, now))
+            await self._record(deposits.paid(state, now, paid_at=result.paid_at))
         elif result.outcome == "declined":
             refused = result.decline is not None and state.gateway_id is None
             await self._record(deposits.closed(state, now, refused=refused))
@@ -191,6 +191,7 @@ class KonbiniDeposit(Entity):
             status=state.status,
             reason=state.reason,
             at=self._now(),
+            paid_at=state.paid_at,
         )
         order = workflow.get_external_workflow_handle(order_workflow_id(state.order_id))
         try:
