@@ -171,7 +171,7 @@ class KonbiniDeposit:
         if result.outcome == "settled":
             await self._record(deposits.paid(state, now))
         elif result.outcome == "declined":
-            refused = result.decline is not None and state.gateway_id is None
+            refused = not voids and state.gateway_id is None
             await self._record(deposits.closed(state, now, refused=refused))
         elif result.outcome == "pending":
             is_first = state.status is deposits.DepositStatus.REQUESTED
