@@ -107,21 +107,22 @@ def next_step(state: DepositState) -> Step | None:
     """The next thing this deposit does by itself; None: it has ended and is not watched any more."""
     steps: list[Step] = []
     if state.flight is not None:
-        if state.cancel_reason is not None:
-            steps.append(Step("void", state.flight.next_at))
-        elif state.status is DepositStatus.REQUESTED:
-            steps.append(Step("issue", state.flight.next_at))
-        else:
-            # Beyond the grace the slip is voided, which is also the last question whether it was paid. One that a store
-            # has announced as paid is not: its money is on the way, often until the next day.
-            is_over = state.flight.next_at >= state.final_at and state.status is not DepositStatus.PRELIMINARY
-            name: StepName = "void" if is_over else "ask"
-            steps.append(Step(name, state.flight.next_at))
+        steps.append(Step(_question(state, state.flight), state.flight.next_at))
     if (refund := state.next_refund) is not None:
         steps.append(Step("refund", refund.flight.next_at))
     if state.watch_at is not None:
         steps.append(Step("watch", state.watch_at))
     return min(steps, key=lambda step: step.at, default=None)
+
+
+def _question(state: DepositState, flight: InFlight) -> StepName:
+    # Beyond the grace the slip is voided, which is also the last question whether it was paid. One that a store has
+    # announced as paid is not: its money is on the way, often until the next day. One that could not be issued until
+    # then is not wanted any more.
+    is_over = flight.next_at >= state.final_at and state.status is not DepositStatus.PRELIMINARY
+    if state.cancel_reason is not None or is_over:
+        return "void"
+    return "issue" if state.status is DepositStatus.REQUESTED else "ask"
 
 
 def opened(

@@ -144,7 +144,7 @@ class KonbiniDeposit(Entity):
         if result.outcome == "settled":
             await self._record(deposits.paid(state, now, paid_at=result.paid_at))
         elif result.outcome == "declined":
-            refused = result.decline is not None and state.gateway_id is None
+            refused = not voids and state.gateway_id is None
             await self._record(deposits.closed(state, now, refused=refused))
         elif result.outcome == "pending":
             is_first = state.status is deposits.DepositStatus.REQUESTED

@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from domain import order as orders
     from domain import order_operations as operations
     from domain.deposit import opened as slip_opened
+    from domain.errors import TeikiError
     from domain.identifiers import deposit_workflow_id, order_workflow_id, subscription_workflow_id
     from domain.order_projection import row_of
     from domain.order_state import DepositFact, Slip, SubscriptionFact
@@ -300,8 +301,13 @@ class Order(OrderOperations, OrderMoney):
         """The engine was told to stop it: an order that can still be canceled is, the rest runs to its end."""
         self._stop_requested = False
         state = self._copy()
-        if not state.is_final:
+        if state.is_final:
+            return
+        try:
             events = operations.cancel(state, self._now(), "operator:engine")
+        except TeikiError as error:
+            workflow.logger.warning("an order that cannot be canceled runs to its end: %s", error.code)
+        else:
             await self._go_on(state, events)
 
     def _is_over(self) -> bool:
