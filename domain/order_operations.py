@@ -144,6 +144,12 @@ def cancel(
     ]
 
 
+def amount_to_return(state: State) -> int:
+    """What a cancellation asked for now would return, in minor units: also what a refused remittance still owes."""
+    waiting = _refused_remittance(state)
+    return state.refundable_minor if waiting is None else waiting.amount_minor
+
+
 def _require_agreed(state: State, agreed: Money | None, amount_minor: int) -> None:
     if agreed is None:
         return
