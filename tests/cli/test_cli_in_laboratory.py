@@ -236,8 +236,8 @@ async def test_the_books_are_compared_on_demand_and_what_differs_is_named(teiki_
     # An attempt that was written down long ago and never heard of again.
     forgotten = (
         "INSERT INTO attempts (key, object_id, number, attempt, purpose, reference, state, payment_method_id,"
-        " amount_minor, currency, sent_at, recorded_at) SELECT 'k-' || subscription_id, subscription_id, 2, 9,"
-        " 'charge', subscription_id || '/9', 'unknown', payment_method_id, amount_minor, currency, sent_at,"
+        " amount_minor, currency, sent_at, recorded_at) SELECT 'k-' || object_id, object_id, 2, 9,"
+        " 'charge', object_id || '/9', 'unknown', payment_method_id, amount_minor, currency, sent_at,"
         " now() - interval '1 day' FROM attempts WHERE object_id = %s"
     )
     url = lab.settings.database.replace("postgresql+psycopg://", "postgresql://", 1)

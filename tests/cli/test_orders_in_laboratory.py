@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -304,3 +308,33 @@ def _fact(page: str, name: str) -> str:
     """What a page says behind a label."""
     (line,) = (line for line in page.splitlines() if line.split("  ")[0].strip() == name)
     return line.removeprefix(name).strip()
+
+
+async def test_at_a_terminal_the_amount_is_shown_and_a_no_changes_nothing(teiki_in_lab, sold, placed):
+    number = (await placed(await sold(*PRICED), "--token", "tok_ok"))["number"]
+    status, shown = await _at_a_terminal("n", "order", "cancel", number)
+    assert "3,500 JPY will be refunded." in shown
+    assert "Nothing was changed." in shown
+    assert status == 1
+    assert (await teiki_in_lab("order", "show", number, "--json")).document["status"] == "complete"
+    assert (await _at_a_terminal("y", "order", "cancel", number))[0] == 0
+    await until(teiki_in_lab, number, status="canceled", payment_status="refunded")
+
+
+async def _at_a_terminal(answer: str, *arguments: str) -> tuple[int | None, str]:
+    """The command with a terminal as its input, where somebody types the answer."""
+    keyboard, terminal = pty.openpty()
+    try:
+        running = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "import sys; from starter.cli import main; sys.exit(main())", *arguments),
+            cwd=Path(__file__).parents[2],
+            stdin=terminal,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        os.write(keyboard, f"{answer}\n".encode())
+        shown, _ = await asyncio.wait_for(running.communicate(), 60)
+        return running.returncode, shown.decode()
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
