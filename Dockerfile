@@ -12,7 +12,7 @@ RUN pip install --require-hashes -r requirements.lock
 COPY . .
 RUN pip install --no-deps --no-build-isolation -e . \
  && useradd --create-home --uid 10001 teiki \
- && mkdir /data && chown teiki /data
+ && mkdir -m 0700 /data /exports && chown teiki /data /exports
 USER teiki
 
 CMD ["python", "-m", "worker"]

@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import psycopg
 from temporalio.client import (
+    Client,
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleCalendarSpec,
@@ -28,23 +32,28 @@ from temporalio.common import MetricMeter, VersioningBehavior, WorkerDeploymentV
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.billing import BillingActivities
+from activities.contracts.exports import SweepExports
 from activities.contracts.reconciliation import ReconciliationInput
 from activities.contracts.webhooks import HandOver
 from activities.engine_bell import EngineBell
 from activities.engine_census import EngineCensus
 from activities.engine_commands import EngineCommands
+from activities.exports import ExportsActivities
 from activities.orders import OrdersActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
 from activities.webhooks import WebhooksActivities
 from db.circuits import CircuitRows
 from db.engine import Database
+from domain.errors import TeikiError
+from exports.places import storage_at
 from gateways.circuit import Circuit, CircuitPolicy, CircuitState
 from gateways.factory import gateway_of
 from gateways.guarded import GuardedGateway
 from gateways.port import PaymentGateway
 from runtime.lifecycle import mark_ready, run_service
 from runtime.schedules import ensure_schedule
+from runtime.sealing import Sealer
 from runtime.search_attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
 from runtime.telemetry import process_runtime, start_telemetry
@@ -57,13 +66,14 @@ from workflows.catalogue import (
     PutCustomerEntry,
     PutProductEntry,
 )
+from workflows.export import Export, ExportSweep
 from workflows.konbini_deposit import KonbiniDeposit
 from workflows.order import Order
 from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
 from workflows.webhook_inbox import WebhookInbox
 
-WORKFLOWS = [
+BILLING_WORKFLOWS = [
     Subscription,
     Order,
     KonbiniDeposit,
@@ -76,9 +86,12 @@ WORKFLOWS = [
     IdentifyEntry,
     WebhookInbox,
 ]
+EXPORT_WORKFLOWS = [Export, ExportSweep]
+WORKFLOWS = [*BILLING_WORKFLOWS, *EXPORT_WORKFLOWS]
 
 RECONCILIATION = "reconciliation"
 WEBHOOK_INBOX = "webhook-inbox"
+SWEEP = "export-sweep"
 """The schedules' ids, and the beginnings of their runs' ids."""
 
 _logger = logging.getLogger("worker")
@@ -88,35 +101,88 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Work until `stop`, then finish what is under way."""
     client = await connect(settings)
     await ensure_search_attributes(client, SEARCH_ATTRIBUTES)
-    database = Database.connect(settings.database, pool_size=settings.database_pool_size)
+    async with AsyncExitStack() as stack:
+        database = Database.connect(settings.database, pool_size=settings.database_pool_size)
+        stack.push_async_callback(database.close)
+        if settings.worker_role in ("all", "billing"):
+            await stack.enter_async_context(_billing(settings, client, database))
+        if settings.worker_role in ("all", "exports"):
+            await stack.enter_async_context(_exports(settings, client, database))
+        mark_ready(settings.ready_file)
+        _logger.info("worker ready", extra={"role": settings.worker_role})
+        await stop.wait()
+
+
+@asynccontextmanager
+async def _billing(settings: Settings, client: Client, database: Database) -> AsyncIterator[None]:
+    """Money: subscriptions and what belongs to them."""
     gateway = guarded_gateway(settings, database, process_runtime(settings).metric_meter)
-    billing = BillingActivities(database, gateway)
-    records = RecordsActivities(database, gateway)
-    orders = OrdersActivities(database, gateway, EngineCommands(client))
-    reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
-    webhooks = WebhooksActivities(database, EngineBell(client).ring)
-    worker = Worker(
-        client,
-        workflows=WORKFLOWS,
-        activities=[
-            *billing.registered(),
-            *records.registered(),
-            *orders.registered(),
-            *reconciliation.registered(),
-            *webhooks.registered(),
-        ],
-        **options_of(settings),
-    )
     try:
         await ensure_schedule(client, RECONCILIATION, daily_reconciliation(settings))
         await ensure_schedule(client, WEBHOOK_INBOX, webhook_inbox_worked_off(settings))
-        async with worker:
-            mark_ready(settings.ready_file)
-            _logger.info("worker ready", extra={"task_queue": settings.task_queue})
-            await stop.wait()
+        billing = BillingActivities(database, gateway)
+        records = RecordsActivities(database, gateway)
+        orders = OrdersActivities(database, gateway, EngineCommands(client))
+        reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
+        webhooks = WebhooksActivities(database, EngineBell(client).ring)
+        async with Worker(
+            client,
+            workflows=BILLING_WORKFLOWS,
+            activities=[
+                *billing.registered(),
+                *records.registered(),
+                *orders.registered(),
+                *reconciliation.registered(),
+                *webhooks.registered(),
+            ],
+            **options_of(settings),
+        ):
+            yield
     finally:
         await gateway.close()
-        await database.close()
+
+
+@asynccontextmanager
+async def _exports(settings: Settings, client: Client, database: Database) -> AsyncIterator[None]:
+    """Workbooks: on a queue of their own, so that a long one holds up no charge."""
+    storage = storage_at(settings.export_place, spool=settings.state_dir / "exports-spool")
+    await ensure_schedule(client, SWEEP, sweep_of_exports(settings))
+    with ThreadPoolExecutor(settings.max_concurrent_exports, thread_name_prefix="export") as threads:
+        exports = ExportsActivities(database, storage, unsealer(settings), threads)
+        async with Worker(
+            client,
+            workflows=EXPORT_WORKFLOWS,
+            activities=[*exports.registered()],
+            **exports_options_of(settings),
+        ):
+            sweeping = asyncio.create_task(_sweep_at_start(exports))
+            try:
+                yield
+            finally:
+                sweeping.cancel()
+                await asyncio.gather(sweeping, return_exceptions=True)
+
+
+async def _sweep_at_start(exports: ExportsActivities) -> None:
+    """What an earlier worker left behind; the schedule does the same every five minutes."""
+    try:
+        swept = await exports.sweep(SweepExports(at=datetime.now(UTC)))
+    except (TeikiError, psycopg.Error) as error:
+        # The database is away, or its migrations are still to come; the next sweep finds the same.
+        _logger.warning("nothing was swept", extra={"error": type(error).__name__})
+    else:
+        _logger.info("exports swept", extra=swept.model_dump())
+
+
+def unsealer(settings: Settings) -> Callable[[bytes, str], str]:
+    """Opens sealed passwords. A worker without keys serves exports that have none."""
+
+    def unseal(sealed: bytes, export_id: str) -> str:
+        return Sealer(settings.export_keyring()).unseal(sealed, export_id)
+
+    if settings.export_secret_keys is not None:
+        settings.export_keyring()  # a key that cannot be read is found out now
+    return unseal
 
 
 def options_of(settings: Settings) -> dict[str, Any]:
@@ -136,6 +202,16 @@ def options_of(settings: Settings) -> dict[str, Any]:
         "disable_eager_activity_execution": rate is not None,
         "graceful_shutdown_timeout": timedelta(seconds=settings.graceful_shutdown_seconds),
         "deployment_config": deployment_of(settings),
+    }
+
+
+def exports_options_of(settings: Settings) -> dict[str, Any]:
+    """Options of the worker that writes workbooks. How many at once is the number of its threads."""
+    return {
+        **options_of(settings),
+        "task_queue": settings.exports_task_queue,
+        "max_task_queue_activities_per_second": None,  # that limit spares the payment company
+        "max_heartbeat_throttle_interval": timedelta(seconds=1),  # they are the progress that people see
     }
 
 
@@ -216,6 +292,20 @@ def deployment_of(settings: Settings) -> WorkerDeploymentConfig:
         version=WorkerDeploymentVersion(deployment_name=name, build_id=build_id),
         use_worker_versioning=True,
         default_versioning_behavior=VersioningBehavior.PINNED,
+    )
+
+
+def sweep_of_exports(settings: Settings) -> Schedule:
+    """Every five minutes: no file past its life, no password past its use."""
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            ExportSweep.run,
+            id=SWEEP,
+            task_queue=settings.exports_task_queue,
+            static_summary="is anything past its life?",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=5))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=10)),
     )
 
 

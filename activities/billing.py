@@ -7,6 +7,7 @@ which request goes to the gateway, and what its success changes in the books.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 from temporalio import activity
@@ -185,6 +186,23 @@ class _Charge(Movement):
 @dataclass(frozen=True, kw_only=True)
 class _Slip(_Charge):
     """A Konbini slip: issued now, paid at a till, pending in between."""
+
+    async def bring_forward(self) -> Outcome:
+        outcome = await super().bring_forward()
+        if outcome.outcome != "settled":
+            return outcome
+        return outcome.model_copy(update={"paid_at": await self._paid_at()})
+
+    async def _paid_at(self) -> datetime | None:
+        """When the customer paid, which may be long before we learned of it; None: the gateway does not say."""
+        attempt = await attempts.read_attempt(self.db, self.key)
+        if attempt is None or attempt.gateway_id is None:
+            return None
+        try:
+            slip = await self.gateway.konbini_slip(attempt.gateway_id)
+        except GatewayUnavailable:
+            return None
+        return slip.paid_at if slip is not None else None
 
     async def transmit(self, begun: attempts.Begun) -> ChargeOutcome:
         slip = self.order.konbini

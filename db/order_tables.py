@@ -25,7 +25,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    column,
     event,
+    table,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -41,11 +43,19 @@ from domain.product import ProductType
 order_numbers_seq: Final = Sequence("order_numbers_seq", metadata=metadata)
 PAYERS: Final = """
 CREATE VIEW payers AS
-SELECT id, customer_id, payment_method_id FROM subscriptions
+SELECT id, customer_id, payment_method_id, product_id, zone FROM subscriptions
 UNION ALL
-SELECT id, customer_id, payment_method_id FROM orders
+SELECT id, customer_id, payment_method_id, product_id, zone FROM orders
 """
-"""Who pays for an object, and by what."""
+"""Who pays for an object, by what, and what it is about."""
+payers: Final = table(
+    "payers",
+    column("id"),
+    column("customer_id"),
+    column("payment_method_id"),
+    column("product_id"),
+    column("zone"),
+)
 OBJECT_NAMED: Final = """
 CREATE FUNCTION object_named(object_id text) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT jsonb_build_object(

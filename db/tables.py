@@ -50,7 +50,8 @@ from db.columns import (
     seq,
     words,
 )
-from db.order_tables import deposits, permissions
+from db.export_tables import export_downloads, exports, sealed_secrets
+from db.order_tables import deposits, membership_counters, order_notes, orders, payers, permissions
 from db.watch_tables import incidents, reconciliations
 from db.webhook_tables import webhook_inbox
 from domain.subscription import Status, StepKind
@@ -61,17 +62,24 @@ __all__ = [
     "card_links",
     "customers",
     "deposits",
+    "export_downloads",
+    "exports",
     "history",
     "incidents",
     "ledger",
+    "membership_counters",
     "metadata",
+    "order_notes",
+    "orders",
     "outbox",
+    "payers",
     "payment_methods",
     "payments",
     "permissions",
     "products",
     "reconciliations",
     "requests",
+    "sealed_secrets",
     "subscriptions",
     "webhook_inbox",
 ]
@@ -158,6 +166,7 @@ payments: Final = Table(
     Column("state", Text, nullable=False),
     instant("settled_at", nullable=True),
     Column("skip_reason", Text),
+    recorded_at(),
     PrimaryKeyConstraint("object_id", "number"),
     one_of("state", PAYMENT_STATES),
     currency(),
@@ -173,6 +182,7 @@ payments: Final = Table(
         unique=True,
         postgresql_where=text("order_id IS NOT NULL AND state IN ('collecting', 'settled')"),
     ),
+    Index("ix_payments_due", text("due_at DESC"), text("object_id DESC"), text("number DESC")),
 )
 
 attempts: Final = Table(

@@ -107,21 +107,22 @@ def next_step(state: DepositState) -> Step | None:
     """The next thing this deposit does by itself; None: it has ended and is not watched any more."""
     steps: list[Step] = []
     if state.flight is not None:
-        if state.cancel_reason is not None:
-            steps.append(Step("void", state.flight.next_at))
-        elif state.status is DepositStatus.REQUESTED:
-            steps.append(Step("issue", state.flight.next_at))
-        else:
-            # Beyond the grace the slip is voided, which is also the last question whether it was paid. One that a store
-            # has announced as paid is not: its money is on the way, often until the next day.
-            is_over = state.flight.next_at >= state.final_at and state.status is not DepositStatus.PRELIMINARY
-            name: StepName = "void" if is_over else "ask"
-            steps.append(Step(name, state.flight.next_at))
+        steps.append(Step(_question(state, state.flight), state.flight.next_at))
     if (refund := state.next_refund) is not None:
         steps.append(Step("refund", refund.flight.next_at))
     if state.watch_at is not None:
         steps.append(Step("watch", state.watch_at))
     return min(steps, key=lambda step: step.at, default=None)
+
+
+def _question(state: DepositState, flight: InFlight) -> StepName:
+    # Beyond the grace the slip is voided, which is also the last question whether it was paid. One that a store has
+    # announced as paid is not: its money is on the way, often until the next day. One that could not be issued until
+    # then is not wanted any more.
+    is_over = flight.next_at >= state.final_at and state.status is not DepositStatus.PRELIMINARY
+    if state.cancel_reason is not None or is_over:
+        return "void"
+    return "issue" if state.status is DepositStatus.REQUESTED else "ask"
 
 
 def opened(
@@ -148,6 +149,8 @@ def shown_pending(
     state.gateway_id = gateway_id or state.gateway_id
     state.flight.state = "pending"
     _ask_later(state, now)
+    if state.cancel_reason is not None:
+        state.flight.next_at = now
     if preliminary and state.status is not DepositStatus.PRELIMINARY:
         return [_move(state, DepositStatus.PRELIMINARY, "preliminary_notice")]
     if not preliminary and state.status is DepositStatus.PRELIMINARY:
@@ -168,10 +171,14 @@ def asked_in_vain(state: DepositState, now: datetime) -> None:
     _ask_later(state, now)
 
 
-def paid(state: DepositState, now: datetime) -> list[DepositMove]:
-    """The money is there and in the books."""
+def paid(state: DepositState, now: datetime, *, paid_at: datetime | None = None) -> list[DepositMove]:
+    """The money is there and in the books. `paid_at`: when it was paid, as the store says; else now.
+
+    A clock that cannot be right (before the slip was asked for, or in the future) counts as silence.
+    """
     moves = [_move(state, DepositStatus.PAID, "paid_after_cancel" if state.cancel_reason else "paid")]
-    state.paid_at = now
+    asked_at = state.flight.sent_at if state.flight is not None else now
+    state.paid_at = paid_at if paid_at is not None and asked_at <= paid_at <= now else now
     _end(state, now)
     return moves
 

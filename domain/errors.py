@@ -72,6 +72,7 @@ class ErrorCode(StrEnum):
     FORBIDDEN = "forbidden"
     # operations
     INVALID_STATUS = "invalid_status"
+    OPERATION_NOT_SUPPORTED = "operation_not_supported"
     NOT_SCHEDULED_FOR_CANCELLATION = "not_scheduled_for_cancellation"
     ALREADY_SCHEDULED_FOR_CANCELLATION = "already_scheduled_for_cancellation"
     RESUME_AT_IN_PAST = "resume_at_in_past"
@@ -83,7 +84,15 @@ class ErrorCode(StrEnum):
     INCIDENT_NOT_FOUND = "incident_not_found"
     WEBHOOK_REFUSED = "webhook_refused"
     # exports
-    PASSWORD_EMPTY = "password_empty"  # noqa: S105 - a code, not a secret
+    EXPORT_NOT_FOUND = "export_not_found"
+    EXPORT_NOT_READY = "export_not_ready"
+    EXPORT_EXPIRED = "export_expired"
+    EXPORT_TIMED_OUT = "export_timed_out"
+    EXPORT_CANCELED = "export_canceled"
+    EXPORT_FAILED = "export_failed"
+    EXPORT_PASSWORD_GONE = "export_password_gone"  # noqa: S105 - a code, not a secret
+    EXPORT_PASSWORD_NEEDED = "export_password_needed"  # noqa: S105 - as above
+    PASSWORD_EMPTY = "password_empty"  # noqa: S105 - as above
     EXPORT_TOO_LARGE = "export_too_large"
     # the machine room
     LIVE_ATTEMPT_EXISTS = "live_attempt_exists"

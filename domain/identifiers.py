@@ -83,6 +83,10 @@ def order_of_subscription(subscription_id: str) -> str:
     return f"ord_{subscription_id.removeprefix('sub_')}"
 
 
+def export_workflow_id(export_id: str) -> str:
+    return f"export/{export_id}"
+
+
 def charge_reference(object_id: str, payment_number: int, attempt_number: int) -> str:
     """Ours, stored by the gateway as metadata: what an unknown outcome is looked up by."""
     return f"{object_id}/{payment_number}/{attempt_number}"

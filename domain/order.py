@@ -9,15 +9,24 @@ that is where the races of use, cancel, payment and timer are decided.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from domain.billing_calendar import parse_zone
 from domain.deposit import ENDED as ENDED_DEPOSIT
 from domain.deposit import DepositStatus
 from domain.identifiers import deposit_id, permission_id, subscription_of_order
+from domain.order_changes import (
+    change_payment,
+    complete,
+    confirm,
+    drop_slip,
+    earn_points,
+    give_back,
+    move,
+    permit,
+    take_points_back,
+)
 from domain.order_state import (
-    TRANSITIONS,
     DepositFact,
     Event,
     OrderRefund,
@@ -28,11 +37,26 @@ from domain.order_state import (
     SubscriptionFact,
 )
 from domain.order_terms import OrderSpec, OrderTerms, Pay
-from domain.permission import Acquisition, Permission, PermissionStatus
-from domain.product import usage_of
+from domain.permission import PermissionStatus
 from domain.subscription import FINAL as ENDED_SUBSCRIPTION
 from domain.subscription import Status as SubscriptionStatus
 from domain.unresolved import InFlight, Verification
+
+__all__ = [
+    "acquired",
+    "confirm",
+    "declined",
+    "deposit_changed",
+    "expire",
+    "give_back",
+    "lapse",
+    "paid",
+    "placed",
+    "refund_refused_before",
+    "refunded",
+    "subscription_changed",
+    "verify_later",
+]
 
 # ---------------------------------------------------------------------- payments
 
@@ -62,8 +86,13 @@ def placed(
     )
 
 
-def paid(state: State, number: int, amount_minor: int, now: datetime) -> list[Event]:
-    """The money is in the books. An order that has ended gives it back; one that is paid already as well."""
+def paid(
+    state: State, number: int, amount_minor: int, now: datetime, *, paid_at: datetime | None = None
+) -> list[Event]:
+    """The money is in the books. An order that has ended gives it back; one that is paid already as well.
+
+    `paid_at`: when the customer paid, which is when the usage period begins; None: now.
+    """
     if state.is_final or state.paid_number not in (None, number):
         state.in_flight = None
         state.paid_minor += amount_minor
@@ -76,12 +105,12 @@ def paid(state: State, number: int, amount_minor: int, now: datetime) -> list[Ev
     was_preliminary, state.is_preliminary = state.is_preliminary, False
     if was_preliminary:
         return []
-    return _complete(state, now, "paid", payment=PaymentStatus.PAYMENT_COMPLETED)
+    return complete(state, now, "paid", payment=PaymentStatus.PAYMENT_COMPLETED, acquired_at=paid_at)
 
 
 def acquired(state: State, now: datetime) -> list[Event]:
     """Token authentication: nothing is paid, the token proved the right."""
-    return _complete(state, now, "token_authenticated", acquisition="token_auth")
+    return complete(state, now, "token_authenticated", acquisition="token_auth")
 
 
 def declined(state: State, reason: str) -> list[Event]:
@@ -97,19 +126,39 @@ def declined(state: State, reason: str) -> list[Event]:
 
 
 def deposit_changed(state: State, fact: DepositFact, now: datetime) -> list[Event]:
-    """What became of a slip; one that is not the order's current slip can only bring money that goes back."""
-    is_current = state.slip is not None and state.slip.number == fact.number
-    if is_current:
-        assert state.slip is not None
-        if state.slip.status is fact.status:
-            return []  # told twice
-        state.slip = state.slip.model_copy(update={"status": fact.status, "is_started": True})
-    elif _is_earlier(state, fact.number) and fact.status in ENDED_DEPOSIT:
-        state.earlier_slip = None
+    """What became of a slip; one that is not the order's current slip can only bring money that goes back.
+
+    A fact says how the slip stands, not what changed: one told twice, or after a later one, changes nothing.
+    """
     if fact.status is DepositStatus.PAID:
-        assert state.terms.price is not None
-        return paid(state, fact.number, state.terms.price.minor, now)
-    return _unpaid(state, fact, now) if is_current and not state.is_final else []
+        return _slip_paid(state, fact, now)
+    slip = state.slip
+    if slip is None or slip.number != fact.number:
+        if _is_earlier(state, fact.number) and fact.status in ENDED_DEPOSIT:
+            state.earlier_slip = None
+        return []
+    if slip.is_ended or slip.status is fact.status or (slip.told_at is not None and fact.at < slip.told_at):
+        return []
+    state.slip = _told(slip, fact)
+    # Another slip may have paid the order: what becomes of this one without money is nothing to it then.
+    return [] if state.is_final or state.paid_number is not None else _unpaid(state, fact, now)
+
+
+def _slip_paid(state: State, fact: DepositFact, now: datetime) -> list[Event]:
+    """Each slip's money counts once, whatever else was told of the slip before or comes later."""
+    assert state.terms.price is not None
+    if state.slip is not None and state.slip.number == fact.number:
+        state.slip = _told(state.slip, fact)
+    elif _is_earlier(state, fact.number):
+        state.earlier_slip = None
+    if fact.number in state.paid_slips:
+        return []
+    state.paid_slips = (*state.paid_slips, fact.number)
+    return paid(state, fact.number, state.terms.price.minor, now, paid_at=fact.paid_at)
+
+
+def _told(slip: Slip, fact: DepositFact) -> Slip:
+    return slip.model_copy(update={"status": fact.status, "is_started": True, "told_at": fact.at})
 
 
 def _is_earlier(state: State, number: int) -> bool:
@@ -134,7 +183,7 @@ def _preliminary(state: State, now: datetime) -> list[Event]:
     if not state.terms.preliminary_completes or state.status is not OrderStatus.IN_PROCESS:
         return []
     state.is_preliminary = True
-    return _complete(state, now, "preliminary_notice", payment=PaymentStatus.PAYMENT_COMPLETED)
+    return complete(state, now, "preliminary_notice", payment=PaymentStatus.PAYMENT_COMPLETED)
 
 
 def _preliminary_taken_back(state: State, now: datetime) -> list[Event]:
@@ -151,19 +200,23 @@ def _preliminary_taken_back(state: State, now: datetime) -> list[Event]:
 
 def subscription_changed(state: State, fact: SubscriptionFact, now: datetime) -> list[Event]:
     """A payment of the subscription succeeded or failed, or it ended."""
-    before, state.subscription = state.subscription, fact
+    before = state.subscription
+    if before is not None and (fact.charges < before.charges or _has_ended(before)):
+        return []  # told twice, or overtaken by later news
+    state.subscription = fact
+    is_paid = fact.charges > (before.charges if before else 0)
     if state.is_final:
+        if is_paid and state.status is OrderStatus.CANCELED:
+            _give_back_last(state, fact, now)
         return []
     events: list[Event] = []
-    if fact.charges > (before.charges if before else 0):
+    if is_paid:
         state.payments, state.paid_minor = fact.charges, fact.charged_minor
         if state.status is OrderStatus.IN_PROCESS:
-            events += _complete(
-                state, now, "first_payment_succeeded", payment=PaymentStatus.RECURRING_PAYMENT
-            )
+            events += complete(state, now, "first_payment_succeeded", payment=PaymentStatus.RECURRING_PAYMENT)
         elif state.permission is not None and state.permission.status is PermissionStatus.EXPIRED:
             events += permit(state, PermissionStatus.ACTIVE, "paid_again")
-    if fact.status not in ENDED_SUBSCRIPTION:
+    if not _has_ended(fact):
         return events
     if state.status is OrderStatus.IN_PROCESS:
         return [
@@ -180,13 +233,26 @@ def subscription_changed(state: State, fact: SubscriptionFact, now: datetime) ->
     return events
 
 
+def _give_back_last(state: State, fact: SubscriptionFact, now: datetime) -> None:
+    """Charged between the cancellation of the order and the end of its subscription."""
+    assert fact.last_number is not None
+    assert fact.last_amount_minor is not None
+    state.payments, state.paid_minor = fact.charges, fact.charged_minor
+    give_back(
+        state,
+        fact.last_number,
+        fact.last_amount_minor,
+        now,
+        why="settled_after_the_end",
+        object_id=state.subscription_id,
+    )
+
+
+def _has_ended(fact: SubscriptionFact) -> bool:
+    return fact.status in ENDED_SUBSCRIPTION
+
+
 # ---------------------------------------------------------------------- time
-
-
-def confirm(state: State, now: datetime, reason: str = "seven_days_passed") -> list[Event]:
-    """The purchase stands: the customer can cancel no more, and the points are earned."""
-    state.confirmed_at = now
-    return [move(state, OrderStatus.PURCHASE_CONFIRMED, reason), *_earn_points(state)]
 
 
 def expire(state: State, now: datetime) -> list[Event]:
@@ -194,7 +260,7 @@ def expire(state: State, now: datetime) -> list[Event]:
     points: list[Event] = []
     if state.status is OrderStatus.COMPLETE:
         state.confirmed_at = now
-        points = _earn_points(state)
+        points = earn_points(state)
     permission = state.permission
     assert permission is not None
     ended = (
@@ -210,42 +276,17 @@ def lapse(state: State) -> list[Event]:
     return permit(state, PermissionStatus.EXPIRED, "not_paid")
 
 
-# ---------------------------------------------------------------------- pieces
+# ---------------------------------------------------------------------- money that goes back
 
 
-def move(state: State, to: OrderStatus, reason: str) -> Event:
-    """Change the order's status; the table of transitions is the last guard."""
-    assert to in TRANSITIONS[state.status], f"{state.status} → {to}"
-    event = _changed("order", state.status, to, reason)
-    state.status, state.reason = to, reason
-    return event
-
-
-def give_back(
-    state: State,
-    number: int,
-    amount_minor: int,
-    now: datetime,
-    *,
-    why: str,
-    object_id: str | None = None,
-    bank_account: str | None = None,
-    attempt: int = 1,
-    returns: str | None = None,
-) -> None:
-    """Money of this order goes back, by the protocol that moves all money."""
-    due = OrderRefund(
-        object_id=object_id or state.id,
-        number=number,
-        amount_minor=amount_minor,
-        sent_at=now,
-        flight=InFlight.unsent(now),
-        why=why,
-        bank_account=bank_account,
-        attempt=attempt,
-        returns=returns,
-    )
-    state.refunds = (*state.refunds, due)
+def hurry(state: State, now: datetime) -> None:
+    """The payment company has news: the questions about money under way are due now."""
+    flights = [refund.flight for refund in state.refunds]
+    if state.in_flight is not None:
+        flights.append(state.in_flight)
+    for flight in flights:
+        if flight.state in ("unknown", "pending"):
+            flight.next_at = min(flight.next_at, now)
 
 
 def verify_later(state: State, number: int, attempt: int, now: datetime, *, in_s: int) -> None:
@@ -279,79 +320,3 @@ def refunded(state: State, refund: OrderRefund, now: datetime) -> list[Event]:
     ):
         return []
     return change_payment(state, PaymentStatus.REFUNDED, refund.why)
-
-
-def drop_slip(state: State, reason: str) -> None:
-    """The slip is not wanted any more: void it, or never ask for it."""
-    slip = state.slip
-    if slip is None or slip.is_ended:
-        return
-    if slip.is_started:
-        state.slip = slip.model_copy(update={"cancel": reason})
-    else:
-        state.slip = slip.model_copy(update={"status": DepositStatus.CANCELED})
-
-
-def _complete(
-    state: State,
-    now: datetime,
-    reason: str,
-    *,
-    payment: PaymentStatus | None = None,
-    acquisition: Acquisition = "purchase",
-) -> list[Event]:
-    state.completed_at = now
-    period = None if state.terms.pay is Pay.RECURRING else state.terms.usage_period
-    starts_at, ends_at = usage_of(period, now, zone=state.terms.zone)
-    earlier = state.permission
-    state.permission = Permission(
-        id=state.permission_id,
-        status=earlier.status if earlier else PermissionStatus.ACTIVE,
-        reason=earlier.reason if earlier else reason,
-        acquisition=acquisition,
-        acquired_at=now,
-        starts_at=starts_at,
-        ends_at=ends_at,
-    )
-    granted = (
-        permit(state, PermissionStatus.ACTIVE, reason)
-        if earlier
-        else [_changed("permission", None, PermissionStatus.ACTIVE, reason)]
-    )
-    paid_events = change_payment(state, payment, reason) if payment else []
-    return [*paid_events, move(state, OrderStatus.COMPLETE, reason), *granted]
-
-
-def permit(state: State, to: PermissionStatus, reason: str, **more: Any) -> list[Event]:
-    """Change the permission's status, when there is a permission and it changes."""
-    if state.permission is None or state.permission.status is to:
-        return []
-    before = state.permission.status
-    state.permission = state.permission.model_copy(update={"status": to, "reason": reason, **more})
-    return [_changed("permission", before, to, reason)]
-
-
-def change_payment(state: State, to: PaymentStatus, reason: str) -> list[Event]:
-    if state.payment_status is to:
-        return []
-    event = _changed("payment", state.payment_status, to, reason)
-    state.payment_status = to
-    return [event]
-
-
-def _earn_points(state: State) -> list[Event]:
-    points = state.terms.points
-    if not points or state.points_earned:
-        return []
-    state.points_earned = points
-    return [Event(kind="points", data={"what": "earned", "points": points})]
-
-
-def take_points_back(state: State) -> list[Event]:
-    points, state.points_earned = state.points_earned, 0
-    return [Event(kind="points", data={"what": "taken_back", "points": -points})] if points else []
-
-
-def _changed(thing: str, before: StrEnum | None, after: StrEnum, reason: str) -> Event:
-    data = {"object": thing, "from": before.value if before else None, "to": after.value, "reason": reason}
-    return Event(kind="status", data=data)

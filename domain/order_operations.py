@@ -13,7 +13,7 @@ from typing import Any, Final
 from domain.errors import ErrorCode, TeikiError
 from domain.identifiers import deposit_id
 from domain.money import Money
-from domain.order import change_payment, confirm, drop_slip, give_back, move, permit, take_points_back
+from domain.order_changes import change_payment, confirm, drop_slip, give_back, move, permit, take_points_back
 from domain.order_state import FINAL, Event, OrderRefund, OrderStatus, PaymentStatus, Slip, State
 from domain.order_terms import Pay
 from domain.permission import PermissionStatus
@@ -170,7 +170,7 @@ def _refused_remittance(state: State) -> OrderRefund | None:
     """A return of this order's own payment that the payment company refused and a person has to decide."""
     if state.status is not OrderStatus.CANCELED or state.terms.pay is not Pay.KONBINI:
         return None
-    waiting = (refund for refund in state.refunds if refund.flight.state == "attention")
+    waiting = (r for r in state.refunds if r.flight.state == "attention" and not r.again)
     return next((refund for refund in waiting if refund.returns is None), None)
 
 
@@ -240,7 +240,7 @@ def issue_slip(state: State) -> list[Event]:
             status=state.status.value,
         )
     earlier = state.slip
-    if earlier is not None and not earlier.is_ended:
+    if earlier is not None and earlier.is_started and not earlier.is_ended:
         state.earlier_slip = earlier.model_copy(update={"cancel": "another_slip"})
     state.slips += 1
     state.slip = Slip(deposit_id=deposit_id(state.id, state.slips), number=state.slips)

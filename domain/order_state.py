@@ -84,13 +84,14 @@ class OrderRefund(RefundDue):
 
 
 class DepositFact(BaseModel):
-    """What a slip tells its order. `settled`: the money is in the books."""
+    """What a slip tells its order. `paid_at`: when the customer paid; it may be learned much later."""
 
     deposit_id: str
     number: int
     status: DepositStatus
     reason: str
     at: datetime
+    paid_at: datetime | None = None
 
 
 class SubscriptionFact(BaseModel):
@@ -116,6 +117,7 @@ class Slip(BaseModel):
     Attributes:
         is_started: its workflow runs.
         cancel: why it is to be voided; `is_told`: its workflow knows.
+        told_at: the instant of its latest news.
     """
 
     deposit_id: str
@@ -124,6 +126,7 @@ class Slip(BaseModel):
     is_started: bool = False
     cancel: str | None = None
     is_told: bool = False
+    told_at: datetime | None = None
 
     @property
     def is_ended(self) -> bool:
@@ -138,6 +141,7 @@ class State(BaseModel):
         is_preliminary: completed by a preliminary notice; the money is not there yet.
         attempt: attempts at the card that got a definite answer.
         slip: the one that can be paid, or the last one; `earlier_slip`: one that must be voided before it is issued.
+        paid_slips: numbers of the slips whose money was counted.
         subscription: what it told last; `subscription_cancel`: it is still to be stopped, and by whom.
     """
 
@@ -167,6 +171,7 @@ class State(BaseModel):
     slip: Slip | None = None
     earlier_slip: Slip | None = None
     slips: int = 0
+    paid_slips: tuple[int, ...] = ()
     subscription_id: str | None = None
     subscription_started: bool = False
     subscription: SubscriptionFact | None = None
@@ -208,7 +213,11 @@ class State(BaseModel):
         """What a cancellation returns now: the paid amount less what went back, or the last recurring payment."""
         if self.terms.pay is Pay.RECURRING:
             return (self.subscription.last_amount_minor or 0) if self.subscription else 0
-        return 0 if self.paid_number is None else self.paid_minor - self.refunded_minor
+        if self.paid_number is None:
+            return 0
+        # A second slip's money may be on its way back: it belongs to the customer already.
+        leaving = sum(refund.amount_minor for refund in self.refunds if refund.returns is None)
+        return self.paid_minor - self.refunded_minor - leaving
 
     @property
     def ends_at(self) -> datetime | None:

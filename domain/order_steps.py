@@ -67,7 +67,7 @@ def _next_steps(state: State, now: datetime) -> list[Step]:
         steps.append(Step(StepKind.CHARGE, now))
     if (refund := state.next_refund) is not None:
         steps.append(Step(StepKind.REFUND, refund.flight.next_at))
-    if not state.is_final and state.permission is not None:
+    if state.status in (OrderStatus.COMPLETE, OrderStatus.PURCHASE_CONFIRMED):
         steps += _of_time(state)
     return steps
 
@@ -86,9 +86,12 @@ def slip_to_tend(state: State) -> Slip | None:
 
 def _of_time(state: State) -> list[Step]:
     assert state.permission is not None
+    if state.is_preliminary:
+        # It does not end by itself yet: an ended order would send back the money that is on its way.
+        return []
     # Expiry is listed first: a period that ends at the very instant of confirmation ends the order from `complete`.
     steps = [Step(StepKind.EXPIRE, state.permission.ends_at)] if state.permission.ends_at else []
-    if state.status is OrderStatus.COMPLETE and not state.is_preliminary:
+    if state.status is OrderStatus.COMPLETE:
         assert state.completed_at is not None
         steps.append(Step(StepKind.CONFIRM, state.completed_at + CONFIRMED_AFTER))
     fact = state.subscription

@@ -76,7 +76,10 @@ class KonbiniSpec(_Asked):
     @field_validator("customer_name")
     @classmethod
     def _storable(cls, name: str) -> str:
-        return require_free_text(name.strip(), what="customer name", characters_max=60)
+        name = name.strip()
+        if not name:
+            raise TeikiError(ErrorCode.INVALID_INPUT, "A till shows the customer's name; this one is blank.")
+        return require_free_text(name, what="customer name", characters_max=60)
 
     @field_validator("phone")
     @classmethod

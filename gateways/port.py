@@ -49,7 +49,9 @@ class Capabilities(BaseModel):
 
 
 class KonbiniSlip(BaseModel):
-    """What a customer takes to the till (spec: orders.md §4). `confirmation_number` is empty where a store has none."""
+    """What a customer takes to the till (spec: orders.md §4). `confirmation_number` is empty where a store has none;
+    `paid_at`: when it was paid, by the store's clock.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,6 +61,7 @@ class KonbiniSlip(BaseModel):
     confirmation_number: str = ""
     deadline_at: AwareDatetime
     amount: Money
+    paid_at: AwareDatetime | None = None
 
 
 class _Outcome(BaseModel):

@@ -134,14 +134,14 @@ class KeyRing:
     def ids(self) -> tuple[str, ...]:
         return tuple(self._keys)
 
-    def encrypt(self, plaintext: bytes) -> bytes:
-        """Header, nonce and ciphertext under the primary key."""
+    def encrypt(self, plaintext: bytes, *, context: bytes = ENCODING) -> bytes:
+        """Header, nonce and ciphertext under the primary key; it opens only in the same context."""
         key_id = self.primary.encode()
         header = bytes([_VERSION << 4 | len(key_id)]) + key_id
         nonce = os.urandom(_NONCE_BYTES)
-        return header + nonce + self._keys[self.primary].encrypt(nonce, plaintext, ENCODING + header)
+        return header + nonce + self._keys[self.primary].encrypt(nonce, plaintext, context + header)
 
-    def decrypt(self, data: bytes) -> bytes:
+    def decrypt(self, data: bytes, *, context: bytes = ENCODING) -> bytes:
         """The plaintext of `encrypt`, under whichever key the header names.
 
         Raises:
@@ -160,7 +160,7 @@ class KeyRing:
                 known_key_ids=list(self.ids),
             )
         try:
-            return key.decrypt(nonce, data[end + _NONCE_BYTES :], ENCODING + header)
+            return key.decrypt(nonce, data[end + _NONCE_BYTES :], context + header)
         except (InvalidTag, ValueError) as error:
             raise PayloadUndecodableError(
                 f"A payload of key {key_id!r} does not decrypt: other key bytes, or the payload was changed.",

@@ -35,7 +35,13 @@ ENV_PREFIX: Final = "TEIKI_"
 STACK_FILE: Final = "stack.json"
 """Written by a running embedded stack into its state directory, removed when it stops."""
 
-_SECRETS: Final = ("database_url", "codec_keys", "codec_server_token", "webhook_secrets")
+_SECRETS: Final = (
+    "database_url",
+    "codec_keys",
+    "codec_server_token",
+    "webhook_secrets",
+    "export_secret_keys",
+)
 
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR"],
@@ -72,6 +78,18 @@ class Settings(BaseSettings):
     """`id:base64,id2:base64`: the first encrypts, all decrypt (32 bytes each)."""
     codec_server_token: SecretStr | None = None
     """Bearer token the codec server asks for; none: anyone on loopback."""
+    export_secret_keys: SecretStr | None = None
+    """Like `codec_keys`: what passwords of exports are sealed with until their file is written. An old key is needed
+    for an hour after the next one took its place.
+    """
+
+    # exports
+    export_storage: str | None = None
+    """Where workbooks lie: a directory, or `s3://bucket/prefix`; default `<state_dir>/exports`. It belongs to one
+    database: what lies there and is in no row of it is removed.
+    """
+    merchant_zone: str = "Asia/Tokyo"
+    """The zone of instants in workbooks, unless a request names another."""
 
     webhook_secrets: SecretStr | None = None
     """One or more `whsec_…`, separated by spaces or line breaks: any may have signed a webhook. None: no webhook is
@@ -79,7 +97,12 @@ class Settings(BaseSettings):
     """
 
     # the worker
+    worker_role: Literal["all", "billing", "exports"] = "all"
+    """What a worker works on: money, workbooks, or both."""
     task_queue: str = "billing"
+    exports_task_queue: str = "exports"
+    max_concurrent_exports: PositiveInt = 2
+    """Workbooks that one worker writes at once; each takes a thread and, for a while, a whole core."""
     workflow_sandbox: bool = False
     """Temporal's sandbox catches clocks, randomness and I/O in workflow code. The tests run with it, and
     CI forbids those by other means too; in production it would cost a quarter of the worker's CPU and find nothing new.
@@ -161,6 +184,23 @@ class Settings(BaseSettings):
         if self.codec_keys is None:
             raise _missing("codec_keys", "or start the embedded stack with `teiki up`, which makes its own")
         return KeyRing.parse(self.codec_keys.get_secret_value())
+
+    def export_keyring(self) -> KeyRing:
+        """The keys for passwords of exports. Fails closed: without them no password is taken.
+
+        Raises:
+            TeikiError: `settings_invalid`.
+        """
+        if self.export_secret_keys is None:
+            raise _missing(
+                "export_secret_keys", "or start the embedded stack with `teiki up`, which makes its own"
+            )
+        return KeyRing.parse(self.export_secret_keys.get_secret_value())
+
+    @property
+    def export_place(self) -> str:
+        """Where workbooks lie."""
+        return self.export_storage or str(self.state_dir / "exports")
 
     @property
     def webhook_secret_list(self) -> tuple[str, ...]:

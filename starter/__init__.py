@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from db.reads.orders import OrderFilter
+    from db.reads.payments import PaymentFilter
+    from db.reads.subscriptions import SubscriptionFilter
     from domain.errors import ErrorCode, TeikiError
     from domain.money import Money
     from domain.order_projection import OrderView
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from domain.retry import RetryPolicy
     from domain.subscription import Status
     from domain.terms import ResumePolicy, SubscriptionSpec
+    from starter.exports import Export
     from starter.orders import Order
     from starter.subscriptions import Subscription
     from starter.teiki import Teiki
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CustomField",
     "ErrorCode",
+    "Export",
     "FixedPeriod",
     "KonbiniSpec",
     "Money",
@@ -40,6 +44,7 @@ __all__ = [
     "OrderStatus",
     "OrderView",
     "Pay",
+    "PaymentFilter",
     "PaymentStatus",
     "PermissionStatus",
     "Plan",
@@ -51,6 +56,7 @@ __all__ = [
     "Status",
     "Store",
     "Subscription",
+    "SubscriptionFilter",
     "SubscriptionSpec",
     "SubscriptionView",
     "Teiki",
@@ -64,6 +70,8 @@ _HOMES = {
     "KonbiniSpec": "domain.order_terms",
     "Money": "domain.money",
     "Option": "domain.product",
+    "Export": "starter.exports",
+    "PaymentFilter": "db.reads.payments",
     "Order": "starter.orders",
     "OrderFilter": "db.reads.orders",
     "OrderSpec": "domain.order_terms",
@@ -81,6 +89,7 @@ _HOMES = {
     "Status": "domain.subscription",
     "Store": "domain.order_terms",
     "Subscription": "starter.subscriptions",
+    "SubscriptionFilter": "db.reads.subscriptions",
     "SubscriptionSpec": "domain.terms",
     "SubscriptionView": "domain.projection",
     "Teiki": "starter.teiki",

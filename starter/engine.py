@@ -7,26 +7,32 @@ engine that cannot be reached comes out as `engine_unavailable`, which says that
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import BaseModel
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
     WorkflowFailureError,
+    WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import ErrorCode, TeikiError
 from starter.precedence import precedence
-from workflows.visibility import search_attributes
 
 _PATIENCE_SECONDS: Final = 30.0
 """How long a caller waits for an answer. What was accepted goes on without the caller."""
@@ -75,20 +81,32 @@ class Engine:
         update: Any,
         *,
         workflow_id: str,
-        kind: Literal["subscription", "order"],
-        customer: str,
-        product: str,
+        shown: Mapping[SearchAttributeKey[str], str],
+        summary: str,
+        task_queue: str | None = None,
     ) -> Any:
-        """Start an entity and wait for its first answer, in one round trip."""
+        """Start an entity and wait for its first answer, in one round trip.
+
+        Args:
+            workflow: the class.
+            start: its input.
+            update: what answers.
+            workflow_id: of the entity.
+            shown: its search attributes.
+            summary: a word for people in the Web UI.
+            task_queue: when it is not that of money.
+        """
         operation = WithStartWorkflowOperation(
             workflow.run,
             start,
             id=workflow_id,
-            task_queue=self._task_queue,
+            task_queue=task_queue or self._task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            static_summary=kind.capitalize(),
-            search_attributes=search_attributes(kind, customer=customer, product=product),
+            static_summary=summary,
+            search_attributes=TypedSearchAttributes(
+                [SearchAttributePair(key, value) for key, value in shown.items()]
+            ),
         )
         async with _translated(workflow_id):
             return await self._client.execute_update_with_start_workflow(
@@ -138,11 +156,8 @@ class Engine:
             result = asyncio.ensure_future(handle.result())
             try:
                 while not (await asyncio.wait({result}, timeout=_LOOK_EVERY_SECONDS))[0]:
-                    described = await handle.describe()
-                    for pending in described.raw_description.pending_activities:
-                        if pending.heartbeat_details.payloads:
-                            converter = self._client.data_converter
-                            on_progress((await converter.decode(pending.heartbeat_details.payloads))[0])
+                    for told in await self._heartbeats(handle):
+                        on_progress(told)
                 return await result
             finally:
                 result.cancel()
@@ -151,6 +166,21 @@ class Engine:
         """Tell a running workflow a fact nobody waits for; `NotRunning` when there is none."""
         async with _translated(workflow_id):
             await self._client.get_workflow_handle(workflow_id).signal(signal, notice)
+
+    async def progress(self, workflow_id: str) -> Any:
+        """What the activity under way said last of its progress; None when none is, or it has said nothing."""
+        async with _translated(workflow_id):
+            said = await self._heartbeats(self._client.get_workflow_handle(workflow_id))
+        return said[-1] if said else None
+
+    async def _heartbeats(self, handle: WorkflowHandle[Any, Any]) -> list[Any]:
+        described = await handle.describe()
+        told = [
+            pending.heartbeat_details.payloads
+            for pending in described.raw_description.pending_activities
+            if pending.heartbeat_details.payloads
+        ]
+        return [(await self._client.data_converter.decode(payloads))[0] for payloads in told]
 
     async def update(self, workflow_id: str, update: Any, command: Any, *, update_id: str) -> Any:
         """Send a command to a running workflow; raises `NotRunning` when there is none."""

@@ -34,6 +34,7 @@ from workflows import order_messages as messages
 from workflows.catalogue import AddNoteEntry, IdentifyEntry
 from workflows.messages import Command, GatewayNotice, SettleAttention
 from workflows.order import Order as OrderWorkflow
+from workflows.visibility import CUSTOMER, KIND, PRODUCT, STATUS
 
 if TYPE_CHECKING:
     from db.reads.deposits import DepositItem
@@ -82,9 +83,13 @@ class Orders(Entries):
             messages.OrderInput(id=order_id, place=command, scenario_start=scenario_start),
             OrderWorkflow.await_placed,
             workflow_id=order_workflow_id(order_id),
-            kind="order",
-            customer=spec.customer_id,
-            product=spec.product_id,
+            shown={
+                STATUS: "in_process",
+                CUSTOMER: spec.customer_id,
+                PRODUCT: spec.product_id,
+                KIND: "order",
+            },
+            summary="Order",
         )
         if opened.outcome == "refused":
             raise TeikiError(

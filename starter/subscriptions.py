@@ -24,6 +24,7 @@ from domain.terms import ResumePolicy, SubscriptionSpec, agree, require_instant
 from starter.engine import NotRunning
 from workflows import messages
 from workflows.subscription import Subscription as SubscriptionWorkflow
+from workflows.visibility import CUSTOMER, KIND, PRODUCT, STATUS
 
 if TYPE_CHECKING:
     from starter.teiki import Teiki
@@ -71,9 +72,13 @@ class Subscriptions:
             messages.SubscriptionInput(id=subscription_id, create=command, scenario_start=scenario_start),
             SubscriptionWorkflow.await_opened,
             workflow_id=subscription_workflow_id(subscription_id),
-            kind="subscription",
-            customer=spec.customer_id,
-            product=spec.product_id,
+            shown={
+                STATUS: "unverified",
+                CUSTOMER: spec.customer_id,
+                PRODUCT: spec.product_id,
+                KIND: "subscription",
+            },
+            summary="Subscription",
         )
         if opened.outcome == "refused":
             raise TeikiError(

@@ -27,7 +27,9 @@ from starter.attention import Attention
 from starter.catalogue import Customers, PaymentMethods, Products
 from starter.deposits import Deposits
 from starter.engine import Engine
+from starter.exports import Exports
 from starter.orders import Orders
+from starter.payments import Payments
 from starter.reconciliation import Reconciliations
 from starter.subscriptions import Subscriptions
 from starter.webhooks import Webhooks
@@ -51,6 +53,8 @@ class Teiki:
         self.products = Products(self)
         self.payment_methods = PaymentMethods(self)
         self.attention = Attention(self)
+        self.payments = Payments(self)
+        self.exports = Exports(self)
         self.reconciliation = Reconciliations(self)
         self.webhooks = Webhooks(self)
         self._database: Database | None = None

@@ -7,9 +7,6 @@ order, which decides what it means.
 
 from __future__ import annotations
 
-import asyncio
-from datetime import datetime, timedelta
-
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
@@ -31,9 +28,9 @@ with workflow.unsafe.imports_passed_through():
     from domain.identifiers import order_workflow_id
     from domain.order_state import DepositFact
     from domain.refunds import RefundDue
-    from domain.scenario_clock import ScenarioClock
-    from domain.unresolved import InFlight, Mode, question_mode, unresolved
+    from domain.unresolved import InFlight, Mode, question_mode
     from workflows import order_messages as messages
+    from workflows.entity import Entity, clock_of
     from workflows.errors import refusal, refusals
     from workflows.messages import GatewayNotice, SettleAttention
     from workflows.options import MONEY, RECORD
@@ -44,47 +41,38 @@ _ONLY_ATTEMPT = 1
 
 
 @workflow.defn(name="KonbiniDeposit")
-class KonbiniDeposit:
+class KonbiniDeposit(Entity):
     """One slip. Workflow id `konbini/<id>`."""
 
     @workflow.init
     def __init__(self, start: messages.DepositInput) -> None:
+        super().__init__(clock_of(start.clock_offset, None), start.seen)
         self._state = start.state
-        self._clock = ScenarioClock(start.clock_offset)
         self._is_new = start.is_new
-        self._seen = dict(start.seen)
-        self._lock = asyncio.Lock()
-        self._changed = False
-        self._noticed = False
-        self._writes = 0
 
     # ------------------------------------------------------------------ what is told to it
 
     @workflow.signal(description="The payment company has news: ask.")
-    def gateway_notified(self, notice: GatewayNotice) -> None:
-        self._hear()
+    async def gateway_notified(self, notice: GatewayNotice) -> None:
+        # After whatever is under way, whose answer may be older than the news.
+        async with self._lock:
+            deposits.noticed(self._state, self._now())
+            self._changed = True
 
     @workflow.signal(description="The order does not want the slip any more: void it.")
     def not_wanted(self, reason: str) -> None:
         deposits.cancel(self._state, reason, self._now())
-        self._hear()
-
-    def _hear(self) -> None:
-        """Ask at once; news that come while an answer is awaited lead to one more question."""
-        deposits.noticed(self._state, self._now())
-        self._noticed = self._changed = True
+        self._changed = True
 
     # ------------------------------------------------------------------ the life of a slip
 
     @workflow.run
     async def run(self, start: messages.DepositInput) -> str:
-        # Shielded: "Request Cancellation" in the Web UI must not leave a slip that somebody can pay.
-        living = asyncio.create_task(self._live())
-        try:
-            return await asyncio.shield(living)
-        except asyncio.CancelledError:
-            self.not_wanted("canceled_in_the_engine")
-            return await living
+        return await self._to_the_end(self._live(), when_told_to_stop=self._be_stopped)
+
+    def _be_stopped(self) -> None:
+        """Nobody may be left with a slip that can be paid and that nobody looks after."""
+        self.not_wanted("canceled_in_the_engine")
 
     async def _live(self) -> str:
         if self._is_new:
@@ -94,37 +82,22 @@ class KonbiniDeposit:
             workflow.set_current_details(deposit_details(self._state, step))
             if workflow.info().is_continue_as_new_suggested():
                 await self._continue_as_new()
-            elif await self._reached(step):
+            elif await self._reached(step.at, deposit_summary(step)):
                 async with self._lock:
                     await self._take_the_next_step()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._state.status.value
 
-    async def _reached(self, step: Step) -> bool:
-        remaining = step.at - self._now()
-        if remaining <= timedelta():
-            return True
-        try:
-            await workflow.wait_condition(
-                lambda: self._changed, timeout=remaining, timeout_summary=deposit_summary(step)
-            )
-        except TimeoutError:
-            return True
-        return False
-
     async def _take_the_next_step(self) -> None:
         step = next_step(self._state)
         if step is None or step.at > self._now():
             return
-        self._noticed = False
         if step.name == "watch":
             await self._watch()
         elif step.name == "refund":
             await self._return_late_money()
         else:
             await self._bring_forward(step)
-        if self._noticed:
-            deposits.noticed(self._state, self._now())
 
     # ------------------------------------------------------------------ the slip
 
@@ -169,9 +142,9 @@ class KonbiniDeposit:
         state, now = self._state, self._now()
         assert state.flight is not None
         if result.outcome == "settled":
-            await self._record(deposits.paid(state, now))
+            await self._record(deposits.paid(state, now, paid_at=result.paid_at))
         elif result.outcome == "declined":
-            refused = result.decline is not None and state.gateway_id is None
+            refused = not voids and state.gateway_id is None
             await self._record(deposits.closed(state, now, refused=refused))
         elif result.outcome == "pending":
             is_first = state.status is deposits.DepositStatus.REQUESTED
@@ -186,22 +159,9 @@ class KonbiniDeposit:
             if was_asked:
                 deposits.asked_in_vain(state, now)
 
-    def _still_open(self, flight: InFlight, result: Outcome) -> None:
-        assert result.outcome not in ("settled", "declined")
-        unresolved(
-            flight,
-            result.outcome,  # type: ignore[arg-type]  # the two others were excluded
-            self._now(),
-            horizon_s=result.horizon_s,
-            key_ttl_s=result.key_ttl_s,
-            resent=result.resent,
-            retry_after_s=result.retry_after_s,
-        )
-
     async def _record(self, moves: list[DepositMove], *, slip: SlipDetails | None = None) -> None:
         """Write the slip down as it stands, and tell its order of each change."""
         state = self._state
-        self._writes += 1
         shown = ("amount", "deadline_at", "final_at", "status", "reason", "gateway_id", "paid_at")
         await workflow.execute_activity_method(
             OrdersContract.record_deposit,
@@ -213,7 +173,7 @@ class KonbiniDeposit:
                 konbini=state.konbini,
                 slip=slip,
                 moves=tuple(moves),
-                event_key=f"{workflow.info().run_id}:{self._writes}",
+                event_key=self._event_key(),
                 **{name: getattr(state, name) for name in shown},
             ),
             summary=f"slip {state.number}: {state.status.value}",
@@ -231,6 +191,7 @@ class KonbiniDeposit:
             status=state.status,
             reason=state.reason,
             at=self._now(),
+            paid_at=state.paid_at,
         )
         order = workflow.get_external_workflow_handle(order_workflow_id(state.order_id))
         try:
@@ -296,9 +257,9 @@ class KonbiniDeposit:
     )
     async def settle_attention(self, command: SettleAttention) -> str:
         async with self._lock:
-            if command.request_id in self._seen:
-                return self._state.status.value
             with refusals():
+                if self._is_repetition(command):
+                    return self._state.status.value
                 refund = _waiting(self._state, command)
             verdict = Verdict(moved=command.moved, gateway_id=command.gateway_id)
             if refund is None:
@@ -317,14 +278,14 @@ class KonbiniDeposit:
                 self._close(refund)
                 if command.again and result.outcome == "declined":
                     self._ask_again(refund)
-            self._seen[command.request_id] = command.fingerprint()
+            self._remember(command)
             self._changed = True
             return self._state.status.value
 
     @settle_attention.validator
     def _can_settle_attention(self, command: SettleAttention) -> None:
         with refusals():
-            if command.request_id not in self._seen:
+            if not self._is_repetition(command):
                 _waiting(self._state, command)
 
     def _ask_again(self, refund: RefundDue) -> None:
@@ -334,10 +295,7 @@ class KonbiniDeposit:
         )
         self._state.refunds = (*self._state.refunds, again)
 
-    # ------------------------------------------------------------------ time and the cut
-
-    def _now(self) -> datetime:
-        return self._clock.now(workflow.now())
+    # ------------------------------------------------------------------ the cut
 
     async def _continue_as_new(self) -> None:
         await workflow.wait_condition(workflow.all_handlers_finished)

@@ -6,42 +6,30 @@ State, the row as the database has it, the request ids seen, the clock and the o
 
 from __future__ import annotations
 
-import asyncio
-from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.contracts.records import RecordInput, RecordsContract
-    from domain.errors import ErrorCode, TeikiError
     from domain.projection import Row, changes, row_of, view_of
-    from domain.scenario_clock import ScenarioClock
     from domain.subscription import State, Status, Transition
     from workflows import messages
+    from workflows.entity import SYSTEM, Entity, clock_of
     from workflows.options import RECORD
     from workflows.visibility import STATUS
 
-SEEN_REQUESTS_MAX = 200
-SYSTEM = "system"
 
-
-class Memory:
+class Memory(Entity):
     """The shared parts. Everything that changes them holds `_lock`."""
 
     def __init__(self, start: messages.SubscriptionInput) -> None:
+        super().__init__(clock_of(start.clock_offset, start.scenario_start), start.seen)
         self._start = start
         self._state: State | None = start.state
         self._opened: messages.Opened | None = None
-        self._seen = dict(start.seen)
-        self._lock = asyncio.Lock()
-        self._changed = False
         self._stop_requested = False
         self._cycles = 0
-        self._writes = 0
-        self._clock = ScenarioClock(start.clock_offset)
-        if start.state is None and start.scenario_start is not None:
-            self._clock = ScenarioClock.starting(start.scenario_start, workflow.now())
         self._told = start.told
         self._written = start.written or (row_of(start.state) if start.state else None)
 
@@ -85,31 +73,8 @@ class Memory:
         assert self._written is not None
         return self._written
 
-    def _now(self) -> datetime:
-        return self._clock.now(workflow.now())
-
     def _answer(self) -> messages.Answer:
         return messages.Answer(subscription=view_of(self._current))
-
-    def _event_key(self) -> str:
-        """Names one write for ever, so that an activity that runs twice writes once."""
-        self._writes += 1
-        return f"{workflow.info().run_id}:{self._writes}"
-
-    def _is_repetition(self, command: messages.Command) -> bool:
-        seen = self._seen.get(command.request_id)
-        if seen is not None and seen != command.fingerprint():
-            raise TeikiError(
-                ErrorCode.REQUEST_ID_CONFLICT,
-                "This request id was used for something else.",
-                request_id=command.request_id,
-            )
-        return seen is not None
-
-    def _remember(self, command: messages.Command) -> None:
-        self._seen[command.request_id] = command.fingerprint()
-        while len(self._seen) > SEEN_REQUESTS_MAX:
-            del self._seen[next(iter(self._seen))]
 
     def _show_status(self, moves: list[Transition]) -> None:
         """Search attributes change with the status only: each upsert is a billed action."""

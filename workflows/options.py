@@ -49,3 +49,13 @@ LONG: Final = LongPatience(
     retry_policy=_UNTIL_IT_WORKS,
 )
 """The first reconciliation of a big book takes an hour; a worker that dies meanwhile is missed within two minutes."""
+
+FILE: Final = LongPatience(
+    start_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=15)
+    ),
+)
+"""Writing an export's file. All tries together have ten minutes, which the caller adds; a worker that dies meanwhile is
+missed within ten seconds."""

@@ -8,7 +8,6 @@ money, and the order decides what that means. Everything that changes it happens
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -19,10 +18,11 @@ with workflow.unsafe.imports_passed_through():
     from domain import order as orders
     from domain import order_operations as operations
     from domain.deposit import opened as slip_opened
+    from domain.errors import TeikiError
     from domain.identifiers import deposit_workflow_id, order_workflow_id, subscription_workflow_id
     from domain.order_projection import row_of
     from domain.order_state import DepositFact, Slip, SubscriptionFact
-    from domain.order_steps import Step, StepKind, next_step, slip_to_tend
+    from domain.order_steps import StepKind, next_step, slip_to_tend
     from domain.order_terms import Pay
     from domain.unresolved import Mode
     from workflows import order_messages as messages
@@ -58,21 +58,22 @@ class Order(OrderOperations, OrderMoney):
         self._facts.append(fact)
         self._changed = True
 
-    @workflow.signal(description="The payment company has news of the card payment: ask.")
-    def gateway_notified(self, notice: GatewayNotice) -> None:
-        self._noticed = self._changed = True
+    @workflow.signal(description="The payment company has news of the order's money: ask.")
+    async def gateway_notified(self, notice: GatewayNotice) -> None:
+        # After whatever is under way, whose answer may be older than the news.
+        async with self._lock:
+            if self._state is not None:
+                orders.hurry(self._state, self._now())
+                self._changed = True
 
     # ------------------------------------------------------------------ the contract with the customer
 
     @workflow.run
     async def run(self, start: messages.OrderInput) -> messages.OrderOpened | messages.OrderAnswer:
-        # Shielded: "Request Cancellation" in the Web UI must not tear a payment apart.
-        living = asyncio.create_task(self._live(start))
-        try:
-            return await asyncio.shield(living)
-        except asyncio.CancelledError:
-            self._stop_requested = self._changed = True
-            return await living
+        return await self._to_the_end(self._live(start), when_told_to_stop=self._be_stopped)
+
+    def _be_stopped(self) -> None:
+        self._stop_requested = True
 
     async def _live(self, start: messages.OrderInput) -> messages.OrderOpened | messages.OrderAnswer:
         if start.state is None and not await self._open():
@@ -81,7 +82,6 @@ class Order(OrderOperations, OrderMoney):
             return self._opened
         while not self._is_over():
             self._changed = False
-            self._heed_notice()
             step = next_step(self._current, self._now())
             workflow.set_current_details(details(self._current, step))
             if self._facts:
@@ -92,38 +92,11 @@ class Order(OrderOperations, OrderMoney):
                     await self._stop()
             elif self._history_is_long():
                 await self._continue_as_new()
-            elif await self._reached(step):
+            elif await self._reached(step.at if step else None, timer_summary(step)):
                 async with self._lock:
                     await self._take_the_next_step()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self._answer()
-
-    async def _reached(self, step: Step | None) -> bool:
-        """Wait for the step's instant; False when something changed the course meanwhile."""
-        if step is None:
-            await workflow.wait_condition(lambda: self._changed)
-            return False
-        remaining = step.at - self._now()
-        if remaining <= timedelta():
-            return True
-        try:
-            await workflow.wait_condition(
-                lambda: self._changed, timeout=remaining, timeout_summary=timer_summary(self._current, step)
-            )
-        except TimeoutError:
-            return True
-        return False
-
-    def _heed_notice(self) -> None:
-        """Ask about the card payment, or what goes back, at once; news that come meanwhile lead to another question."""
-        if not self._noticed:
-            return
-        self._noticed = False
-        flights = [refund.flight for refund in self._current.refunds if refund.flight.state != "attention"]
-        if self._current.in_flight is not None:
-            flights.append(self._current.in_flight)
-        for flight in flights:
-            flight.next_at = min(flight.next_at, self._now())
 
     async def _take_a_fact(self) -> None:
         fact = self._facts.pop(0)
@@ -138,7 +111,6 @@ class Order(OrderOperations, OrderMoney):
 
     async def _take_the_next_step(self) -> None:
         # Asked again under the lock: an operation may have come between the timer and this moment.
-        self._heed_notice()
         step = next_step(self._current, self._now())
         if step is None or step.at > self._now():
             return
@@ -329,8 +301,13 @@ class Order(OrderOperations, OrderMoney):
         """The engine was told to stop it: an order that can still be canceled is, the rest runs to its end."""
         self._stop_requested = False
         state = self._copy()
-        if not state.is_final:
+        if state.is_final:
+            return
+        try:
             events = operations.cancel(state, self._now(), "operator:engine")
+        except TeikiError as error:
+            workflow.logger.warning("an order that cannot be canceled runs to its end: %s", error.code)
+        else:
             await self._go_on(state, events)
 
     def _is_over(self) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
@@ -11,36 +9,26 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.contracts.orders import OrdersContract, RecordOrderInput
     from activities.contracts.records import RecordResult
-    from domain.errors import ErrorCode, TeikiError
     from domain.order_projection import OrderRow, changes, row_of, view_of
     from domain.order_state import DepositFact, Event, State, SubscriptionFact
-    from domain.scenario_clock import ScenarioClock
     from workflows import order_messages as messages
-    from workflows.memory import SEEN_REQUESTS_MAX, SYSTEM
-    from workflows.messages import Command
+    from workflows.entity import SYSTEM, Entity, clock_of
     from workflows.options import RECORD
     from workflows.visibility import STATUS
 
 
-class OrderMemory:
+class OrderMemory(Entity):
     """The shared parts. Everything that changes them holds `_lock`."""
 
     def __init__(self, start: messages.OrderInput) -> None:
+        super().__init__(clock_of(start.clock_offset, start.scenario_start), start.seen)
         self._start = start
         self._state: State | None = start.state
         self._opened: messages.OrderOpened | None = None
-        self._seen = dict(start.seen)
-        self._lock = asyncio.Lock()
-        self._changed = False
         self._stop_requested = False
-        self._noticed = False
         self._facts: list[DepositFact | SubscriptionFact] = []
         self._facts_taken = 0
-        self._writes = 0
         self._identification = dict(start.identification)
-        self._clock = ScenarioClock(start.clock_offset)
-        if start.state is None and start.scenario_start is not None:
-            self._clock = ScenarioClock.starting(start.scenario_start, workflow.now())
         self._written: OrderRow | None = start.written
 
     async def _record(
@@ -113,28 +101,5 @@ class OrderMemory:
         assert self._written is not None
         return self._written
 
-    def _now(self) -> datetime:
-        return self._clock.now(workflow.now())
-
     def _answer(self) -> messages.OrderAnswer:
         return messages.OrderAnswer(order=view_of(self._current, self._now()))
-
-    def _event_key(self) -> str:
-        """Names one write for ever, so that an activity that runs twice writes once."""
-        self._writes += 1
-        return f"{workflow.info().run_id}:{self._writes}"
-
-    def _is_repetition(self, command: Command) -> bool:
-        seen = self._seen.get(command.request_id)
-        if seen is not None and seen != command.fingerprint():
-            raise TeikiError(
-                ErrorCode.REQUEST_ID_CONFLICT,
-                "This request id was used for something else.",
-                request_id=command.request_id,
-            )
-        return seen is not None
-
-    def _remember(self, command: Command) -> None:
-        self._seen[command.request_id] = command.fingerprint()
-        while len(self._seen) > SEEN_REQUESTS_MAX:
-            del self._seen[next(iter(self._seen))]

@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.errors import ErrorCode, TeikiError
     from domain.operations import PAYMENT_ITSELF
     from domain.order_state import OrderRefund, OrderStatus, State
-    from domain.unresolved import InFlight, Mode, Verification, question_mode, unresolved
+    from domain.unresolved import InFlight, Mode, Verification, question_mode
     from workflows import order_messages
     from workflows.errors import refusal, refusals
     from workflows.messages import SettleAttention
@@ -88,18 +88,6 @@ class OrderMoney(OrderMemory):
         if result.verify_in_s is not None:
             orders.verify_later(state, _CARD_PAYMENT, attempt, now, in_s=result.verify_in_s)
         await self._go_on(state, events, payment=_CARD_PAYMENT)
-
-    def _still_open(self, flight: InFlight, result: Outcome) -> None:
-        assert result.outcome not in ("settled", "declined")
-        unresolved(
-            flight,
-            result.outcome,  # type: ignore[arg-type]  # the two others were excluded
-            self._now(),
-            horizon_s=result.horizon_s,
-            key_ttl_s=result.key_ttl_s,
-            resent=result.resent,
-            retry_after_s=result.retry_after_s,
-        )
 
     # ------------------------------------------------------------------ money that goes back
 

@@ -43,9 +43,9 @@ _OF_SLIPS: Final = {
 }
 
 
-def timer_summary(state: State, step: Step) -> str:
+def timer_summary(step: Step | None) -> str:
     """What the timer waits for."""
-    return _WAITS[step.kind]
+    return _WAITS[step.kind] if step else ""
 
 
 def details(state: State, step: Step | None) -> str:
@@ -58,7 +58,7 @@ def details(state: State, step: Step | None) -> str:
         ("payment", state.payment_status.value + (f", {state.payments} times" if state.payments > 1 else "")),
         (
             "next",
-            f"{timer_summary(state, step)} at {_shown(step.at, zone)}" if step else "nothing by itself",
+            f"{timer_summary(step)} at {_shown(step.at, zone)}" if step else "nothing by itself",
         ),
         ("price", str(state.terms.price) if state.terms.price else "none"),
     ]

@@ -8,9 +8,6 @@ step. Whatever is done is done under one lock, so that an operation and a charge
 
 from __future__ import annotations
 
-import asyncio
-from datetime import timedelta
-
 from temporalio import workflow
 from temporalio.exceptions import FailureError
 
@@ -20,11 +17,11 @@ with workflow.unsafe.imports_passed_through():
     from domain.errors import TeikiError
     from domain.order_state import SubscriptionFact
     from domain.projection import order_fact, row_of, view_of
-    from domain.subscription import State, Status, Step, StepKind, next_step
+    from domain.subscription import State, Status, StepKind, next_step
     from domain.terms import agree
     from domain.unresolved import Mode
     from workflows import messages
-    from workflows.memory import SYSTEM
+    from workflows.entity import SYSTEM
     from workflows.options import RECORD
     from workflows.subscription_money import SubscriptionMoney
     from workflows.subscription_operations import SubscriptionOperations
@@ -43,14 +40,10 @@ class Subscription(SubscriptionOperations, SubscriptionMoney):
 
     @workflow.run
     async def run(self, start: messages.SubscriptionInput) -> messages.Opened | messages.Answer:
-        # Shielded: "Request Cancellation" in the Web UI must neither tear a charge apart nor stop a subscription that
-        # the books still show as running.
-        living = asyncio.create_task(self._live(start))
-        try:
-            return await asyncio.shield(living)
-        except asyncio.CancelledError:
-            self._stop_requested = self._changed = True
-            return await living
+        return await self._to_the_end(self._live(start), when_told_to_stop=self._stop)
+
+    def _stop(self) -> None:
+        self._stop_requested = True
 
     async def _live(self, start: messages.SubscriptionInput) -> messages.Opened | messages.Answer:
         if start.state is None and not await self._open():
@@ -68,7 +61,7 @@ class Subscription(SubscriptionOperations, SubscriptionMoney):
                     await self._cancel("canceled_in_the_engine", actor="operator:engine")
             elif self._history_is_long():
                 await self._continue_as_new()
-            elif await self._reached(step):
+            elif await self._reached(step.at if step else None, timer_summary(self._current, step)):
                 async with self._lock:
                     await self._take_the_next_step()
         await self._tell_the_order()
@@ -89,22 +82,6 @@ class Subscription(SubscriptionOperations, SubscriptionMoney):
         except FailureError:
             workflow.logger.warning("the subscription's order has ended before it was told")
         self._told = fact
-
-    async def _reached(self, step: Step | None) -> bool:
-        """Wait for the step's instant; False when an operation changed the course meanwhile."""
-        if step is None:
-            await workflow.wait_condition(lambda: self._changed)
-            return False
-        remaining = step.at - self._now()
-        if remaining <= timedelta():
-            return True
-        try:
-            await workflow.wait_condition(
-                lambda: self._changed, timeout=remaining, timeout_summary=timer_summary(self._current, step)
-            )
-        except TimeoutError:
-            return True
-        return False
 
     async def _take_the_next_step(self) -> None:
         # Asked again under the lock: an operation may have come between the timer and this moment.

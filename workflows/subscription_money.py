@@ -24,10 +24,11 @@ with workflow.unsafe.imports_passed_through():
     from domain.projection import changes, row_of
     from domain.refunds import RefundDue
     from domain.subscription import attempted, declined, settled, twin_found, verify_later
-    from domain.unresolved import InFlight, Mode, question_mode, unresolved
+    from domain.unresolved import Mode, question_mode
     from workflows import messages
+    from workflows.entity import SYSTEM
     from workflows.errors import refusal, refusals
-    from workflows.memory import SYSTEM, Memory
+    from workflows.memory import Memory
     from workflows.options import MONEY
 
 
@@ -97,19 +98,6 @@ class SubscriptionMoney(Memory):
         self._still_open(state.in_flight, result)
         # People must see that the outcome is open, and when it is asked for again.
         await self._record(payment=payment.number)
-
-    def _still_open(self, flight: InFlight, result: Outcome) -> None:
-        assert result.outcome != "settled"
-        assert result.outcome != "declined"
-        unresolved(
-            flight,
-            result.outcome,
-            self._now(),
-            horizon_s=result.horizon_s,
-            key_ttl_s=result.key_ttl_s,
-            resent=result.resent,
-            retry_after_s=result.retry_after_s,
-        )
 
     @workflow.signal
     async def gateway_notified(self, notice: messages.GatewayNotice) -> None:

@@ -14,6 +14,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 
 with workflow.unsafe.imports_passed_through():
     from domain.billing_calendar import parse_zone
+    from domain.exports import ADVICE, ExportStatus, ExportView
     from domain.money import Money
     from domain.subscription import State, Status, Step, StepKind
 
@@ -38,8 +39,10 @@ def search_attributes(kind: str, *, customer: str, product: str) -> TypedSearchA
     )
 
 
-def timer_summary(state: State, step: Step) -> str:
+def timer_summary(state: State, step: Step | None) -> str:
     """What the timer waits for: `retry 2 of 4 for payment 7`."""
+    if step is None:
+        return ""
     number = state.open.number if state.open else state.next_cycle + 1
     if step.kind is StepKind.RETRY and state.open is not None:
         attempts = len(state.terms.retry.ladder(state.terms.period))
@@ -91,6 +94,33 @@ def details(state: State, step: Step | None) -> str:
         rows.append(("going back", ", ".join(f"payment {refund.number}" for refund in state.refunds)))
     if state.in_flight:
         rows.append(("attempt in flight", f"{state.in_flight.state}, sent {shown(state.in_flight.sent_at)}"))
+    return "| | |\n|---|---|\n" + "\n".join(
+        f"| {name}{':' if name else ''} | {value} |" for name, value in rows
+    )
+
+
+_EXPORT_SENTENCES: Final = {
+    ExportStatus.REQUESTED: "Waits for its turn.",
+    ExportStatus.CREATING: "Being written; the pending activity's heartbeat tells how far.",
+    ExportStatus.READY: "Can be downloaded.",
+    ExportStatus.EXPIRED: "The file is gone; it can be requested again.",
+    ExportStatus.FAILED: "There is no file.",
+}
+
+
+def export_details(view: ExportView, zone: str) -> str:
+    """An export as a short Markdown table; a pure function of it."""
+    rows = [
+        ("status", f"**{view.status.value}** ({view.reason})"),
+        ("", ADVICE.get(view.reason, _EXPORT_SENTENCES[view.status])),
+        ("what", f"{view.kind}, {'encrypted' if view.encrypted else 'not encrypted'}"),
+        ("for", view.requester),
+    ]
+    if view.rows is not None:
+        rows.append(("rows", str(view.rows)))
+    if view.expires_at is not None:
+        until = view.expires_at.astimezone(parse_zone(zone))
+        rows.append(("can be downloaded until", until.strftime("%Y-%m-%d %H:%M:%S ") + zone))
     return "| | |\n|---|---|\n" + "\n".join(
         f"| {name}{':' if name else ''} | {value} |" for name, value in rows
     )

@@ -105,7 +105,7 @@ class Outcome(BaseModel):
         verify_in_s: there was a doubt on the way: look at the gateway's book once more after so many seconds.
         hint: what was seen, for people.
         gateway_id, preliminary, slip: of a slip that is pending: its name at the gateway, whether the store says that
-            it was paid, and its numbers.
+            it was paid, and its numbers. `paid_at`: of one that was paid, when, by the store's clock.
     """
 
     model_config = ConfigDict(frozen=True, validate_by_name=True)
@@ -121,6 +121,7 @@ class Outcome(BaseModel):
     gateway_id: str | None = None
     preliminary: bool = False
     slip: SlipDetails | None = None
+    paid_at: datetime | None = None
 
 
 class RefundInput(BaseModel):

@@ -92,7 +92,7 @@ class SubscriptionPage(BaseModel):
 
 
 # Written out, not as parameters: only so does the planner see that the partial index fits.
-_is_unknown: Final = text("attempts.state IN ('unknown', 'attention')")
+is_unknown: Final = text("attempts.state IN ('unknown', 'attention')")
 _has_metadata: Final = text("subscriptions.metadata <> '{}'::jsonb")
 
 
@@ -102,7 +102,7 @@ def _shown(chosen: Select[Any]) -> Select[Any]:
     Chosen first, joined then: a page joins at most its own lines, whatever the planner believes of the filter.
     """
     s = chosen.subquery("s")
-    has_unknown = exists().where(attempts.c.object_id == s.c.id, _is_unknown)
+    has_unknown = exists().where(attempts.c.object_id == s.c.id, is_unknown)
     return (
         select(
             s,
@@ -144,7 +144,7 @@ async def list_subscriptions(
 
 def page_query(wanted: SubscriptionFilter, cursor: str | None, limit: int) -> Select[Any]:
     """The statement of one page; one row more than the page tells whether another follows."""
-    conditions = [*_conditions(wanted), *_narrowing(wanted)]
+    conditions = conditions_of(wanted)
     if cursor is not None:
         conditions.append(after(cursor, _s.created_at, _s.id))
     newest_first = (_s.created_at.desc(), _s.id.desc())
@@ -166,6 +166,11 @@ def item_of(row: Row[Any]) -> SubscriptionItem:
     )
 
 
+def conditions_of(wanted: SubscriptionFilter) -> list[ColumnElement[bool]]:
+    """All of the filter's conditions, for the list and for the sheet of an export."""
+    return [*_conditions(wanted), *_narrowing(wanted)]
+
+
 def _conditions(wanted: SubscriptionFilter) -> Sequence[ColumnElement[bool]]:
     """Conditions on the subscription's own columns."""
     given: list[tuple[Any, Callable[[Any], ColumnElement[bool]]]] = [
@@ -183,7 +188,7 @@ def _conditions(wanted: SubscriptionFilter) -> Sequence[ColumnElement[bool]]:
     if wanted.has_failed_payment is not None:
         conditions.append(_s.failing if wanted.has_failed_payment else not_(_s.failing))
     if wanted.has_unknown_payment is not None:
-        troubled = _s.id.in_(select(attempts.c.object_id).where(_is_unknown))
+        troubled = _s.id.in_(select(attempts.c.object_id).where(is_unknown))
         conditions.append(troubled if wanted.has_unknown_payment else not_(troubled))
     if wanted.metadata:
         conditions.append(and_(_s["metadata"].contains(wanted.metadata), _has_metadata))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -22,7 +22,7 @@ from gateways.sandbox.slips import NOTICES, Notice, Order, Slips
 
 _NAME_MAX: Final = 100
 _PHONE: Final = re.compile(r"(?:\+81|0)[0-9]{9,10}")
-_DEADLINE_YEARS: Final = range(2000, 2200)
+_YEARS: Final = range(2000, 2200)
 
 
 class Konbini:
@@ -68,15 +68,17 @@ class Konbini:
         return respond(request, await self._desk.read("get", charge_id, asked_faults(request), answer))
 
     async def pay(self, request: web.Request) -> web.Response:
-        """POST /_shop/pay {slip, notice?}: `slip` is a charge's id or a payment number, `notice` `confirmed` (the
-        default), `preliminary` or `preliminary_canceled`. Answers the charge in which the money stands.
+        """POST /_shop/pay {slip, notice?, at?}: `slip` is a charge's id or a payment number, `notice` `confirmed` (the
+        default), `preliminary` or `preliminary_canceled`, `at` the till's clock (now). Answers the charge in which the
+        money stands.
         """
         body = await read_body(request)
         slip, notice = body.get("slip"), body.get("notice", "confirmed")
-        if not isinstance(slip, str) or notice not in NOTICES or set(body) - {"slip", "notice"}:
+        if not isinstance(slip, str) or notice not in NOTICES or set(body) - {"slip", "notice", "at"}:
             raise invalid(f"Give `slip` and `notice` ({', '.join(sorted(NOTICES))}).", code="invalid_notice")
+        at = _instant(body["at"], "at") if "at" in body else datetime.now(UTC)
         with self._desk.together(asked_faults(request)):
-            record = self._slips.pay(slip, cast(Notice, notice))
+            record = self._slips.pay(slip, cast(Notice, notice), at=at)
         return web.json_response(record)
 
 
@@ -88,14 +90,14 @@ def _order(body: dict[str, Any]) -> Order:
         raise invalid(f"`customer_name` is 1 to {_NAME_MAX} characters.", code="invalid_customer")
     if not isinstance(phone, str) or not _PHONE.fullmatch(phone.replace("-", "").replace(" ", "")):
         raise invalid("`phone` is a Japanese phone number.", code="invalid_customer")
-    return Order(store, read_amount(body), _deadline(body.get("deadline_at")))
+    return Order(store, read_amount(body), _instant(body.get("deadline_at"), "deadline_at"))
 
 
-def _deadline(text: Any) -> datetime:
+def _instant(text: Any, field: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
     except (TypeError, ValueError):
         instant = None
-    if instant is None or instant.tzinfo is None or instant.year not in _DEADLINE_YEARS:
-        raise invalid("`deadline_at` is an ISO 8601 instant with its offset.", code="invalid_deadline")
+    if instant is None or instant.tzinfo is None or instant.year not in _YEARS:
+        raise invalid(f"`{field}` is an ISO 8601 instant with its offset.", code="invalid_deadline")
     return instant

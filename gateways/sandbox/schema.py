@@ -63,6 +63,11 @@ CREATE TABLE IF NOT EXISTS konbini_slips (      -- what is printed; whether it w
     deadline_us         INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE IF NOT EXISTS konbini_payments (   -- when a slip was paid, as the till says
+    charge_id           TEXT PRIMARY KEY REFERENCES movements (id),
+    paid_us             INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     key           TEXT PRIMARY KEY,
     fingerprint   TEXT NOT NULL,

@@ -82,19 +82,24 @@ class Slips:
         row = self._db.execute("SELECT * FROM konbini_slips WHERE charge_id = ?", (charge_id,)).fetchone()
         if row is None:
             raise _not_found()
+        paid = self._db.execute(
+            "SELECT paid_us FROM konbini_payments WHERE charge_id = ?", (charge_id,)
+        ).fetchone()
         return {
             "store": row["store"],
             "payment_number": row["payment_number"],
             "confirmation_number": row["confirmation_number"],
             "deadline_at": to_iso(row["deadline_us"]),
+            "paid_at": None if paid is None else to_iso(paid["paid_us"]),
         }
 
-    def pay(self, name: str, notice: Notice) -> dict[str, Any]:
+    def pay(self, name: str, notice: Notice, *, at: datetime) -> dict[str, Any]:
         """A customer at the till, or what the store says about one.
 
         Args:
             name: the slip's charge id or payment number.
             notice: `confirmed` is money; `preliminary` only announces it, and `preliminary_canceled` takes that back.
+            at: by the till's clock.
 
         Returns:
             the charge in which the money stands: the slip's own, or another one when that was paid or voided before.
@@ -104,6 +109,7 @@ class Slips:
         """
         slip = self._book.charge_row(self._find(name))
         if notice == "confirmed":
+            self._db.execute("INSERT OR IGNORE INTO konbini_payments VALUES (?, ?)", (slip["id"], to_us(at)))
             return self._book.paid(slip["id"])
         if notice == "preliminary_canceled":
             if slip["deposit"] != "preliminary":

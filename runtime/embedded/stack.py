@@ -1,6 +1,6 @@
 """The embedded stack of `teiki up`: everything a Teiki needs, in one terminal.
 
-Postgres → Temporal with its Web UI → migrations → sandbox gateway → codec server → worker → web, each a
+Postgres → Temporal with its Web UI → migrations → sandbox gateway → codec server → workers → web, each a
 supervised child. Data stays in the state directory and survives Ctrl-C, restarts and crashes. Ports are the
 usual ones when free, the last run's or any free ones otherwise; `stack.json` tells them to `teiki …` in
 other terminals.
@@ -74,6 +74,7 @@ class StackPlan:
             "gateway_url": self.url("gateway"),
             "public_url": self.url("web"),
             "codec_keys": self.state.codec_keys(),
+            "export_secret_keys": self.state.export_keys(),
             "codec_server_url": self.url("codec"),
             "webhook_secrets": self.state.webhook_secrets(),
             "state_dir": str(self.state.path),
@@ -123,8 +124,6 @@ def temporal_service(plan: StackPlan, *, dynamic_config: Mapping[str, str] = FAS
 def teiki_services(plan: StackPlan) -> list[ServiceSpec]:
     """Teiki's own processes, in the order they are started."""
     python = sys.executable
-    worker_ready = plan.state.ready_file("worker")
-    forget_worker, worker_serves = file_ready(worker_ready)
     origins = [part for origin in plan.origins for part in ("--origin", origin)]
     return [
         ServiceSpec(
@@ -153,14 +152,8 @@ def teiki_services(plan: StackPlan) -> list[ServiceSpec]:
             env=plan.environment(),
             ready=http_ready(plan.url("codec") + "/health"),
         ),
-        ServiceSpec(
-            name="worker",
-            command=[python, "-m", "worker"],
-            env=plan.environment(TEIKI_READY_FILE=str(worker_ready)),
-            before_start=forget_worker,
-            ready=worker_serves,
-            stop_seconds=40,  # longer than a worker's own graceful stop
-        ),
+        _worker(plan, "worker", role="billing"),
+        _worker(plan, "exports worker", role="exports"),
         ServiceSpec(
             name="web",
             command=[python, "-m", "web", "--host", LOOPBACK, "--port", str(plan.ports["web"])],
@@ -168,6 +161,20 @@ def teiki_services(plan: StackPlan) -> list[ServiceSpec]:
             ready=http_ready(plan.url("web") + "/health"),
         ),
     ]
+
+
+def _worker(plan: StackPlan, name: str, *, role: str) -> ServiceSpec:
+    """A worker of one role: a workbook that keeps a core busy holds up no charge."""
+    ready_file = plan.state.ready_file(name.replace(" ", "-"))
+    forget, serves = file_ready(ready_file)
+    return ServiceSpec(
+        name=name,
+        command=[sys.executable, "-m", "worker"],
+        env=plan.environment(TEIKI_READY_FILE=str(ready_file), TEIKI_WORKER_ROLE=role),
+        before_start=forget,
+        ready=serves,
+        stop_seconds=40,  # longer than a worker's own graceful stop
+    )
 
 
 class EmbeddedStack:
@@ -316,6 +323,7 @@ def summary(plan: StackPlan) -> Table:
         ("Customers' pages", plan.url("web")),
         ("Codec server", plan.url("codec")),
         ("Logs", str(plan.state.logs)),
+        ("Exports", str(plan.state.path / "exports")),
         ("Data and keys", str(plan.state.path)),
     ):
         table.add_row(what, where)

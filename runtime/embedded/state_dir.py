@@ -4,12 +4,13 @@ behind.
 lock             held (flock) while a stack runs; the kernel lets go of it when the holder dies
 pids.json        our process and its children, each with its start time
 keys             the payload encryption key, made once (0600)
+export.keys      the key that passwords of exports are sealed with, made once (0600)
 postgres.password
 webhook.secrets  what the sandbox gateway signs its webhooks with, made once (0600)
 ports.json       the ports of the last run, tried first in the next
 stack.json       settings for other terminals, only while a stack runs (0600)
 temporal.toml    the same for Temporal's own tools
-postgres/ temporal.db logs/ run/
+postgres/ temporal.db logs/ run/ exports/
 """
 
 from __future__ import annotations
@@ -143,6 +144,10 @@ class StateDir:
     def codec_keys(self) -> str:
         """The payload keys; to rotate, put a new `id:base64` line above the others and restart."""
         return self.secret("keys", lambda: new_key(_FIRST_KEY_ID))
+
+    def export_keys(self) -> str:
+        """The keys for passwords of exports; rotated in the same way."""
+        return self.secret("export.keys", lambda: new_key(_FIRST_KEY_ID))
 
     def postgres_password(self) -> str:
         """The password of the embedded Postgres."""

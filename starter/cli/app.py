@@ -11,8 +11,10 @@ from starter.cli import (
     books,
     catalogue,
     deposit,
+    exports,
     gateway,
     order,
+    payment,
     products,
     services,
     subscription,
@@ -52,6 +54,8 @@ def _root(
 services.register(app)
 books.register(app)
 app.add_typer(subscription.app, name="subscription")
+app.add_typer(payment.app, name="payment")
+app.add_typer(exports.app, name="export")
 app.add_typer(order.app, name="order")
 app.add_typer(ticket.app, name="ticket")
 app.add_typer(deposit.app, name="deposit")

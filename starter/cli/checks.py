@@ -87,6 +87,8 @@ async def examine(*, ledger: bool) -> list[Check]:
         ("Temporal", visit.temporal_answers),
         ("search attributes", visit.search_attributes_exist),
         ("worker", visit.worker_polls),
+        ("exports' worker", visit.exports_worker_polls),
+        ("exports' keys", visit.has_export_keys),
     ]
     if ledger:
         questions += [("ledger", visit.books_agree), ("workflows", visit.everyone_is_running)]
@@ -120,6 +122,8 @@ _ADVICE: Final = {
     "migrations": "Run `teiki migrate upgrade`.",
     "gateway": "Start it (`teiki up`), or name it with TEIKI_GATEWAY_URL.",
     "worker": "Start one: `teiki worker`.",
+    "exports' worker": "Start one: `teiki worker --role exports`.",
+    "exports' keys": "Set TEIKI_EXPORT_SECRET_KEYS to id:base64 of 32 bytes; until then no password is taken.",
     "ledger": "It goes on by itself; `teiki reconcile` shows how far it is.",
 }
 
@@ -187,7 +191,21 @@ class _Visit:
 
     async def worker_polls(self) -> Answer:
         """Somebody asks for workflow tasks and for activity tasks on our queue."""
-        queue, pollers = self.settings.task_queue, {}
+        try:
+            return await self._polled(self.settings.task_queue, _ADVICE["worker"])
+        except Failed:
+            self._worker_polls = False
+            raise
+
+    async def exports_worker_polls(self) -> Answer:
+        return await self._polled(self.settings.exports_task_queue, _ADVICE["exports' worker"])
+
+    async def has_export_keys(self) -> Answer:
+        ids = self.settings.export_keyring().ids
+        return f"{len(ids)} ({', '.join(ids)}); {ids[0]} seals"
+
+    async def _polled(self, queue: str, advice: str) -> Answer:
+        pollers = {}
         for kind in ("WORKFLOW", "ACTIVITY"):
             request = DescribeTaskQueueRequest(
                 namespace=self.client.namespace,
@@ -199,11 +217,10 @@ class _Visit:
             except RPCError as error:
                 if error.status == RPCStatusCode.UNIMPLEMENTED:
                     raise Skipped("this server cannot tell") from error
-                raise Failed(error.message, _ADVICE["worker"]) from error
+                raise Failed(error.message, advice) from error
             pollers[kind] = len(answer.pollers)
-        self._worker_polls = all(pollers.values())
-        if not self._worker_polls:
-            raise Failed(f"nobody works on the task queue {queue}", _ADVICE["worker"], task_queue=queue)
+        if not all(pollers.values()):
+            raise Failed(f"nobody works on the task queue {queue}", advice, task_queue=queue)
         return f"{pollers['WORKFLOW']} polling on {queue}"
 
     # ------------------------------------------------------------------ Postgres and the gateway

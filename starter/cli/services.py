@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -44,8 +44,15 @@ def up(
     raise typer.Exit(run_service(lambda stop: run_stack(settings, stop), name="teiki up"))
 
 
-def worker() -> None:
+def worker(
+    role: Annotated[
+        Literal["all", "billing", "exports"] | None,
+        typer.Option(help="Money, workbooks of exports, or both; default TEIKI_WORKER_ROLE, else all."),
+    ] = None,
+) -> None:
     """Work: run the workflows and activities of the configured Temporal and Postgres until stopped."""
+    if role is not None:
+        os.environ["TEIKI_WORKER_ROLE"] = role
     # The worker is the composition root and nothing may import it: this process becomes it.
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606 - no shell; our own interpreter

@@ -8,9 +8,7 @@ after another.
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
-import secrets
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -25,6 +23,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from db import migrate
 from domain.errors import ErrorCode, TeikiError
+from runtime.codec import new_key
 from runtime.embedded.ports import free_ports
 from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.embedded.processes import end, spawn, tail
@@ -51,10 +50,11 @@ async def laboratory() -> AsyncIterator[Lab]:
     """Start everything, side by side; stop it in reverse order."""
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="teiki-simulate-")))
-        keys = f"sim:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+        keys, export_keys = new_key("sim"), new_key("sim")
         gateway_port = free_ports(1)[0]
         settings = Settings.load(
             codec_keys=keys,
+            export_secret_keys=export_keys,
             gateway_url=f"http://127.0.0.1:{gateway_port}",
             public_url=f"http://127.0.0.1:{gateway_port}",
             state_dir=home,
@@ -72,6 +72,7 @@ async def laboratory() -> AsyncIterator[Lab]:
         variables = {
             "TEIKI_DATABASE_URL": database_url,
             "TEIKI_CODEC_KEYS": keys,
+            "TEIKI_EXPORT_SECRET_KEYS": export_keys,
             "TEIKI_GATEWAY_URL": settings.gateway_url,
             "TEIKI_STATE_DIR": str(home),
             "TEIKI_READY_FILE": str(home / "worker.ready"),

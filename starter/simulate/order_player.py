@@ -1,11 +1,13 @@
 """Playing an order: as a subscription is played, with a till for the Konbini slips (spec: interfaces.md §3).
 
 Who pays at the till is the scenario; the payment company then tells of it as its webhooks would, unless the event says
-`lost: true`. The order must end the same.
+that the notice is lost, doubled or late. The order must end the same.
 """
 
 from __future__ import annotations
 
+import heapq
+from datetime import datetime
 from typing import Any, Final
 
 from domain.errors import ErrorCode, TeikiError
@@ -19,21 +21,22 @@ from domain.identifiers import (
 from domain.money import Money
 from domain.order_terms import Pay
 from starter.simulate.lab import Lab
-from starter.simulate.order_report import order_report
-from starter.simulate.player import Player
+from starter.simulate.order_report import last_written, order_report
+from starter.simulate.order_words import actor_of
+from starter.simulate.player import OF_SUBSCRIPTIONS, Player, not_supported
 from starter.simulate.report import Report
 from starter.simulate.scenario import Event, Scenario
 from starter.simulate.scenario_order import ScenarioOrder
+from starter.simulate.till import NOTICES, AtTheTill
 
-_NOTICES: Final = {
-    "deposit_paid": "confirmed",
-    "deposit_preliminary": "preliminary",
-    "deposit_preliminary_canceled": "preliminary_canceled",
+_ON_THE_ORDER: Final = {
+    "use": ("use", "customer"),
+    "process_access": ("process_access", "operator"),
+    "cancel_order": ("cancel", "operator"),
+    "cancel_subscription": ("cancel_subscription", "operator"),
+    "issue_slip": ("issue_slip", "customer"),
 }
-_SUBSCRIPTIONS_OWN: Final = frozenset(
-    {"suspend", "resume", "cancel", "recover", "change_card", "change_amount"}
-)
-_ON_THE_ORDER: Final = {"cancel_order": "cancel"}
+"""What the SDK calls it, and who does it when nobody is named."""
 
 
 def player_of(lab: Lab, scenario: Scenario) -> Player:
@@ -51,6 +54,7 @@ class OrderPlayer(Player):
 
     async def _begin(self) -> None:
         wanted = self._wanted
+        self._late_notices: list[tuple[datetime, int, str]] = []
         product = await self._teiki.products.put_terms(name=wanted.name, terms=wanted.terms)
         by_card = wanted.way in (Pay.CARD, Pay.RECURRING)
         card = await self._card(self._scenario.token) if by_card else ""
@@ -69,52 +73,93 @@ class OrderPlayer(Player):
         subscriptions = [subscription_workflow_id(name) for name in self._objects[1:]]
         return [order_workflow_id(self._order.id), *slips, *subscriptions]
 
+    # ------------------------------------------------------------------ events
+
     async def _operation(self, event: Event) -> None:
-        if event.do in _NOTICES:
-            await self._at_the_till(_NOTICES[event.do], **event.arguments())
-            return
-        if event.do in _SUBSCRIPTIONS_OWN:
-            if self._wanted.way is not Pay.RECURRING:
-                raise TeikiError(ErrorCode.NOT_RECURRING, "Only a recurring order has a subscription.")
-            await super()._operation(event)
-            return
-        given = self._acted(event.arguments())
-        if event.do == "note":
-            await self._order.note(given.pop("text"), **given)
-        elif event.do == "identify":
-            await self._teiki.orders.identify(self._order.permission_id, given.pop("identification"), **given)
-        elif event.do == "change_custom_fields":
-            await self._order.change_custom_fields(given.pop("fields"), **given)
+        if event.do in NOTICES:
+            await self._at_the_till(event)
+        elif event.do in OF_SUBSCRIPTIONS and self._wanted.way is Pay.RECURRING:
+            await self._on_the_subscription(event)
+        elif event.do == "cancel":
+            # Without a subscription there is one thing to cancel: the order, as the SDK's `order.cancel` does.
+            await self._on_the_order(event.model_copy(update={"do": "cancel_order"}))
+        elif event.do in OF_SUBSCRIPTIONS:
+            raise TeikiError(ErrorCode.NOT_RECURRING, "Only a recurring order has a subscription.")
+        elif event.do in _ON_THE_ORDER:
+            await self._on_the_order(event)
         else:
-            if given.get("refund_amount") is not None:
-                given["refund_amount"] = Money.model_validate(given["refund_amount"])
-            await getattr(self._order, _ON_THE_ORDER.get(event.do, event.do))(**given)
-            self._slips += event.do == "issue_slip"
+            await self._beside_its_course(event)
 
-    def _acted(self, given: dict[str, Any]) -> dict[str, Any]:
-        """`by: customer` is this order's customer; anybody else an operator."""
-        by = given.pop("by", None)
-        if "actor" not in given:
-            given["actor"] = f"customer:{self._customer}" if by == "customer" else "operator:scenario"
-        return given
+    async def _on_the_order(self, event: Event) -> None:
+        name, usually = _ON_THE_ORDER[event.do]
+        given = event.arguments()
+        given["actor"] = actor_of(given, customer=self._customer, usually=usually)
+        if given.get("refund_amount") is not None:
+            given["refund_amount"] = self._money(given["refund_amount"])
+        await getattr(self._order, name)(**given)
+        self._slips += name == "issue_slip"
 
-    async def _at_the_till(
-        self, notice: str, *, slip: int | None = None, lost: bool = False, times: int = 1
-    ) -> None:
-        """Pay the slip of this number, or the latest; the workflow hears of it unless the notice is lost."""
-        number = slip or self._slips
+    async def _beside_its_course(self, event: Event) -> None:
+        """Notes, answers and who holds the permission."""
+        given = event.arguments()
+        given["actor"] = actor_of(given, customer=self._customer, usually="operator")
+        if event.do == "note":
+            # The operation leaves a comment of its own in no place: the note is the comment.
+            await self._order.note(_taken(given, "text", "note", "comment"), **given)
+        elif event.do == "identify":
+            told = _taken(given, "identification", "information", "fields")
+            await self._teiki.orders.identify(self._order.permission_id, told, **given)
+        elif event.do == "change_custom_fields":
+            await self._order.change_custom_fields(
+                _taken(given, "fields", "custom_fields", "answers"), **given
+            )
+        else:
+            raise not_supported(event)
+
+    def _money(self, given: Any) -> Money:
+        """As money is written everywhere, or the minor units alone of the price's currency."""
+        price = self._wanted.terms.price
+        if type(given) is int and price is not None:
+            return Money(minor=given, currency=price.currency)
+        return Money.model_validate(given)
+
+    # ------------------------------------------------------------------ the till
+
+    async def _at_the_till(self, event: Event) -> None:
+        """Somebody pays a slip, or a store says so; the workflow hears of it when the notice comes, if it comes."""
+        if self._wanted.way is not Pay.KONBINI:
+            raise TeikiError(
+                ErrorCode.NOT_KONBINI, "Only a Konbini order has slips.", pay=self._wanted.way.value
+            )
+        paid = AtTheTill.model_validate({"do": event.do, **event.arguments()})
+        paid.require_amount(self._wanted.terms.price)
+        number = paid.slip_number(self._slips)
         gateway_id = await self._gateway_id(number)
-        for _ in range(times):
-            body = {"slip": gateway_id, "notice": notice}
-            async with self._lab.http.post("/_shop/pay", json=body) as answer:
-                content = await answer.json()
-                if answer.status == 409:
-                    raise TeikiError(ErrorCode.INVALID_STATUS, str(content.get("error", {}).get("message")))
-                if answer.status >= 400:
-                    raise TeikiError(ErrorCode.SCENARIO_INVALID, f"till: {content}")
-            if not lost:
-                await self._order.notify_slip(number, gateway_id)
-                await self._quiet()
+        told_after = await last_written(await self._teiki.database(), self._objects)
+        for _ in range(paid.times):
+            await paid.pay(self._lab.http, gateway_id, at=event.at)
+            if paid.lost:
+                continue
+            if paid.delay is None:
+                await self._tell(number, gateway_id)
+            else:
+                heapq.heappush(self._late_notices, (event.at + paid.delay, number, gateway_id))
+        self._aside.append(
+            {"at": event.at, "type": "operation", "do": event.do, "result": "accepted", "seq": told_after}
+        )
+
+    async def _tell(self, number: int, gateway_id: str) -> None:
+        await self._order.notify_slip(number, gateway_id)
+        await self._quiet()
+
+    async def _advance(self, to: datetime) -> None:
+        """Notices that are late come in their turn, before what happens at their instant."""
+        while self._late_notices and self._late_notices[0][0] <= to:
+            at, number, gateway_id = heapq.heappop(self._late_notices)
+            await super()._advance(at)
+            await self._tell(number, gateway_id)
+            await self._step_aside()
+        await super()._advance(to)
 
     async def _gateway_id(self, number: int) -> str:
         slip = await self._teiki.deposits.find(deposit_id(self._order.id, number))
@@ -127,3 +172,15 @@ class OrderPlayer(Player):
         return await order_report(
             self._scenario, self._order.id, self._objects, self._teiki, self._aside, totals
         )
+
+
+def _taken(given: dict[str, Any], *names: str) -> Any:
+    """The argument under one of its names, taken out.
+
+    Raises:
+        TeikiError: `invalid_input` when it is missing.
+    """
+    for name in names:
+        if name in given:
+            return given.pop(name)
+    raise TeikiError(ErrorCode.INVALID_INPUT, f"`{names[0]}` is missing.")

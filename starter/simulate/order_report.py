@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from db.reads.ledger import settled_totals
 from db.reads.order_outcome import OrderOutcome, order_outcome
-from db.reads.timeline import timeline
+from db.reads.timeline import Entry, timeline
 from domain.billing_calendar import parse_zone
 from starter.simulate.report import Report, merged, shown, to_the_second
 from starter.simulate.scenario import Scenario
@@ -15,6 +15,7 @@ from starter.simulate.scenario import Scenario
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from db.engine import Database
     from starter.teiki import Teiki
 
 
@@ -34,18 +35,39 @@ async def order_report(
     entries = [entry for name in objects for entry in await timeline(database, name)]
     for name in objects:
         settled.update(await settled_totals(database, object_id=name))
-    # One sequence numbers everything written, so that order and subscription tell their stories in turn.
-    entries.sort(key=lambda entry: (to_the_second(entry.at), entry.seq))
-    happened = [entry.model_dump(by_alias=True, exclude_none=True) for entry in entries]
-    for entry in happened:
-        if entry["type"] == "status" and entry.get("object") == "permission":
-            entry.setdefault("from", None)
+    refused = [entry for entry in aside if "seq" not in entry]
     return Report(
         name=scenario.name,
-        timeline=merged(happened, aside, zone),
+        timeline=merged(_in_turn(entries, [entry for entry in aside if "seq" in entry]), refused, zone),
         final=_final(outcome, zone),
         ledger={"gateway_settled": gateway_settled, "database_settled": dict(settled)},
     )
+
+
+async def last_written(database: Database, objects: list[str]) -> int:
+    """The number of the newest entry about these objects: what follows has higher ones."""
+    written = [entry.seq for name in objects for entry in await timeline(database, name)]
+    return max(written, default=0)
+
+
+def _in_turn(entries: list[Entry], at_the_till: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One sequence numbers everything written, so that order and subscription tell their stories in turn.
+
+    What happened at the till is written in nobody's book but the payment company's; it stands before what it led to.
+    """
+    told = [
+        (to_the_second(entry.at), float(entry.seq), entry.model_dump(by_alias=True, exclude_none=True))
+        for entry in entries
+    ]
+    for visit in at_the_till:
+        entry = {name: value for name, value in visit.items() if name != "seq"}
+        told.append((to_the_second(visit["at"]), visit["seq"] + 0.5, entry))
+    told.sort(key=lambda one: one[:2])
+    happened = [entry for _, _, entry in told]
+    for entry in happened:
+        if entry["type"] == "status" and entry.get("object") == "permission":
+            entry.setdefault("from", None)
+    return happened
 
 
 def _final(outcome: OrderOutcome, zone: ZoneInfo) -> dict[str, Any]:

@@ -18,13 +18,20 @@ from domain.identifiers import subscription_workflow_id
 from domain.money import Money
 from domain.scenario_clock import ScenarioClock
 from starter.simulate.lab import Lab
+from starter.simulate.order_words import actor_of
 from starter.simulate.report import Report, aside_entry, report
 from starter.simulate.scenario import Event, Scenario, token_of
 from starter.teiki import Teiki
 
 _SETTLE_POLL_SECONDS: Final = 0.01
 _SETTLE_SECONDS_MAX: Final = 120.0
+OF_SUBSCRIPTIONS: Final = frozenset(
+    {"suspend", "resume", "cancel", "recover", "change_card", "change_amount"}
+)
 _MOMENT: Final = timedelta(milliseconds=50)
+_STRIDE: Final = timedelta(days=14)
+_MOMENT_MAX: Final = timedelta(milliseconds=400)
+_APART: Final = timedelta(milliseconds=10)
 
 
 class Player:
@@ -34,6 +41,7 @@ class Player:
         self._lab = lab
         self._scenario = scenario
         self._now = scenario.start
+        self._moment = _MOMENT
         self._teiki = Teiki(lab.client, lab.settings, clock=lambda: self._now)
         self._aside: list[dict[str, Any]] = []
         self._objects: list[str] = []
@@ -88,10 +96,11 @@ class Player:
     async def _advance(self, to: datetime) -> None:
         """Let time pass until the scenario's clock shows `to`, and everything due by then is done."""
         await self._quiet()
-        remaining = self._clock.engine_time(to) - await self._lab.environment.get_current_time()
-        if remaining > timedelta():
-            # A moment more: what is due at this very instant comes before the event, every time.
-            await self._lab.environment.sleep(remaining + _MOMENT)
+        # A moment more: what is due at this very instant comes before the event, every time.
+        end = self._clock.engine_time(to) + self._moment
+        while (remaining := end - await self._lab.environment.get_current_time()) > self._moment:
+            # One call may take half a minute of real time, and each timer on the way takes some.
+            await self._lab.environment.sleep(min(remaining, _STRIDE))
             await self._quiet()
         self._now = to
 
@@ -116,6 +125,15 @@ class Player:
             raise
         return bool(described.pending_activities or described.HasField("pending_workflow_task"))
 
+    async def _step_aside(self) -> None:
+        """Let the next event come a little later than what this one set in motion.
+
+        People write whole hours, and our pauses are whole hours: a timer set by one event would fire in the very
+        millisecond of another, and the time-skipping server rejects a workflow that cancels a timer just then.
+        """
+        spent = await self._lab.environment.get_current_time() - self._clock.engine_time(self._now)
+        self._moment = max(_MOMENT, spent + _APART) if spent < _MOMENT_MAX else _MOMENT
+
     # ------------------------------------------------------------------ events
 
     async def _do(self, event: Event) -> None:
@@ -134,10 +152,16 @@ class Player:
             )
             self._aside.append(aside_entry(event, mistake))
         await self._quiet()
+        await self._step_aside()
 
     async def _operation(self, event: Event) -> None:
-        subscription = self._subscription
-        given = {"actor": "operator:scenario", **event.arguments()}
+        if event.do not in OF_SUBSCRIPTIONS:
+            raise not_supported(event)
+        await self._on_the_subscription(event)
+
+    async def _on_the_subscription(self, event: Event) -> None:
+        subscription, given = self._subscription, event.arguments()
+        given["actor"] = actor_of(given, customer=self._customer, usually="operator")
         if event.do == "change_card":
             named = [given.pop(name, None) for name in ("payment_method", "card", "token")]
             card = await self._card(token_of(next((one for one in named if one), None)))
@@ -187,6 +211,13 @@ class Player:
             except RPCError as error:
                 if error.status != RPCStatusCode.NOT_FOUND:
                     raise
+
+
+def not_supported(event: Event) -> TeikiError:
+    """The operation is known, but what is played does not have it."""
+    return TeikiError(
+        ErrorCode.OPERATION_NOT_SUPPORTED, "What is played does not have this operation.", do=event.do
+    )
 
 
 def _next_payment_at(given: dict[str, Any]) -> datetime | None:

@@ -5,9 +5,11 @@ YAML or JSON. YAML is read by the rules of its current version, so that `10:00` 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -16,8 +18,15 @@ from domain.terms import SubscriptionSpec, require_instant
 from starter.documents import UnreadableDocument, read_document
 from starter.simulate.scenario_order import ScenarioOrder
 
-Operation = Literal["suspend", "resume", "cancel", "recover", "change_card", "change_amount"]
-OrderOperation = Literal[
+Operation = Literal[
+    # of subscriptions
+    "suspend",
+    "resume",
+    "cancel",
+    "recover",
+    "change_card",
+    "change_amount",
+    # of orders
     "use",
     "process_access",
     "cancel_order",
@@ -29,9 +38,12 @@ OrderOperation = Literal[
     "deposit_paid",
     "deposit_preliminary",
     "deposit_preliminary_canceled",
+    # of customers
+    "credit",
+    "block_all",
+    "unblock_all",
 ]
-_OF_SUBSCRIPTIONS: Final = frozenset(get_args(Operation))
-_OF_ORDERS: Final = frozenset(get_args(OrderOperation))
+"""What is known. An operation that the scenario's object does not have is refused in the report, as any other is."""
 
 
 class Event(BaseModel):
@@ -40,7 +52,7 @@ class Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     at: datetime
-    do: Operation | OrderOperation
+    do: Operation
 
     @field_validator("at")
     @classmethod
@@ -80,12 +92,6 @@ class Scenario(BaseModel):
     def _in_order(self) -> Scenario:
         if (self.subscription is None) == (self.order is None):
             raise TeikiError(ErrorCode.SCENARIO_INVALID, "A scenario has a subscription or an order.")
-        known = _OF_SUBSCRIPTIONS if self.order is None else _OF_ORDERS | _OF_SUBSCRIPTIONS
-        strange = [event.do for event in self.events if event.do not in known]
-        if strange:
-            raise TeikiError(
-                ErrorCode.SCENARIO_INVALID, "A subscription has no such operation.", do=strange[0]
-            )
         if self.until <= self.start:
             raise TeikiError(ErrorCode.SCENARIO_INVALID, "`until` must be after `start`.")
         outside = [event.at.isoformat() for event in self.events if not self.start <= event.at <= self.until]
@@ -142,15 +148,28 @@ def read_scenario(path: Path) -> Scenario:
 
 
 def parse_scenario(document: Any) -> Scenario:
-    try:
+    """Check what was written; terms as well, before anything is started for them.
+
+    Raises:
+        TeikiError: `scenario_invalid` with the place of the first mistake, or the SDK's own code for such terms.
+    """
+    with _mistakes_at():
         scenario = Scenario.model_validate(document)
-        # The ids are made up only to have the terms checked before anything is started.
-        if scenario.order is None:
-            scenario.spec(customer_id="cus_0", product_id="prd_0", payment_method_id="pm_0")
-        else:
-            scenario.order.spec(customer_id="cus_0", product_id="prd_0", payment_method_id="pm_0")
+    if scenario.order is not None:
+        scenario.order.check(_mistakes_at)
+        return scenario
+    with _mistakes_at("subscription"):
+        # The ids are made up only to have the terms checked.
+        scenario.spec(customer_id="cus_0", product_id="prd_0", payment_method_id="pm_0")
+    return scenario
+
+
+@contextmanager
+def _mistakes_at(*path: str) -> Iterator[None]:
+    """What does not fit is refused with its place in the file."""
+    try:
+        yield
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join([*path, *(str(part) for part in first["loc"])])
         raise TeikiError(ErrorCode.SCENARIO_INVALID, f"{place}: {first['msg']}", place=place) from error
-    return scenario

@@ -5,12 +5,15 @@ What a scenario leaves out is made up: name and phone at the till, an empty answ
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from domain.order_terms import OrderSpec, Pay
-from domain.product import ProductTerms
+from domain.order_terms import OrderSpec, Pay, order_terms
+from domain.product import ProductTerms, check_custom_fields, check_identification
+from starter.simulate.order_words import order_in_our_words
 
 _AT_THE_TILL: Final = {"customer_name": "Scenario Customer", "phone": "09012345678"}
 _RECURRING_DEFAULTS: Final = {"period": "monthly"}
@@ -38,6 +41,11 @@ class ScenarioOrder(BaseModel):
     zone: str | None = None
     preliminary_completes: bool | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_our_words(cls, given: Any) -> Any:
+        return order_in_our_words(given)
 
     @property
     def way(self) -> Pay:
@@ -77,7 +85,7 @@ class ScenarioOrder(BaseModel):
             "preliminary_completes": self.preliminary_completes,
             "payment_method_id": payment_method_id if by_card else None,
         }
-        spec = OrderSpec.model_validate(
+        return OrderSpec.model_validate(
             {
                 **{name: value for name, value in given.items() if value is not None},
                 "customer_id": customer_id,
@@ -89,8 +97,21 @@ class ScenarioOrder(BaseModel):
                 "metadata": self.metadata,
             }
         )
-        if way is Pay.RECURRING:
-            spec.subscription_spec(
-                "ord_0", self.terms.price
-            )  # refuses wrong terms before anything is started
-        return spec
+
+    def check(self, mistakes_at: Callable[..., AbstractContextManager[None]]) -> None:
+        """Refuse, before anything is started, what no product and no order could be.
+
+        Args:
+            mistakes_at: given a path in the file, says where what does not fit stands.
+
+        Raises:
+            TeikiError: as `domain.order_terms.order_terms`, `check_custom_fields` and `check_identification` do.
+        """
+        with mistakes_at("order", "product"):
+            terms = self.terms
+        with mistakes_at("order"):
+            spec = self.spec(customer_id="cus_0", product_id="prd_0", payment_method_id="pm_0")
+        with mistakes_at("order", "subscription"):
+            order_terms("ord_0", spec, self.name, terms)
+        check_custom_fields(terms, spec.custom_fields)
+        check_identification(terms, spec.identification)

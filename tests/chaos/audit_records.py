@@ -9,7 +9,6 @@ from typing import Final
 from tests.chaos.audit_money import Check
 
 I5: Final = (
-    # Exports come later; until then the secrets are card links and gateway tokens.
     Check(
         "I5",
         "SELECT count(*) FROM card_links",
@@ -39,6 +38,19 @@ I5: Final = (
             UNION ALL SELECT 'request', request_id, response::text FROM requests
             UNION ALL SELECT 'attempt', key, hint || COALESCE(gateway_code, '') FROM attempts
         ) written WHERE words ~ '\\mtok_[0-9A-Za-z]'
+        """,
+    ),
+    Check(
+        "I5",
+        "SELECT (SELECT count(*) FROM exports) + (SELECT count(*) FROM sealed_secrets)",
+        """
+        SELECT format('export %s could be downloaded until %s and is still %s', id, expires_at, status)
+        FROM exports WHERE status = 'ready' AND expires_at < clock_timestamp() - interval '10 minutes'
+        UNION ALL
+        SELECT format('the password of export %s (%s) is kept, of no use since %s', x.export_id,
+                      COALESCE(e.status, 'never entered'), COALESCE(e.ready_at, e.ended_at, x.expires_at))
+        FROM sealed_secrets x LEFT JOIN exports e ON e.id = x.export_id
+        WHERE x.expires_at < clock_timestamp() - interval '10 minutes' OR e.status IN ('ready', 'expired', 'failed')
         """,
     ),
 )

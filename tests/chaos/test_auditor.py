@@ -233,6 +233,19 @@ BREAKS = {
         {"I5"},
         "UPDATE history SET comment = 'charge tok_ok instead' WHERE subject_id = '{paid}'",
     ),
+    "an export's file outlived its time": (
+        {"I5"},
+        """
+        INSERT INTO exports (id, kind, filter, requester, language, zone, encrypted, status, reason, requested_at,
+                             seen_at, ready_at, expires_at, file_name, rows, size_bytes)
+        SELECT 'exp_old', 'payments', '{{}}', 'operator:desk', 'en', 'UTC', false, 'ready', 'written', at, at, at,
+               at + interval '4 hours', 'x', 1, 1 FROM (SELECT now() - interval '5 hours' AS at) then_
+        """,
+    ),
+    "an export's password outlived its use": (
+        {"I5"},
+        "INSERT INTO sealed_secrets VALUES ('exp_gone', 'x', now() - interval '2 hours', now() - interval '1 hour')",
+    ),
     "a settlement was announced to nobody": (
         {"I6"},
         "DELETE FROM outbox WHERE topic = 'payment.settled' AND subject_id = '{paid}'",

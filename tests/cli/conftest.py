@@ -65,6 +65,10 @@ def teiki_in_lab(lab: Lab, monkeypatch) -> Callable[..., Awaitable[Ran]]:
     assert keys is not None
     monkeypatch.setenv("TEIKI_DATABASE_URL", lab.settings.database)
     monkeypatch.setenv("TEIKI_CODEC_KEYS", keys.get_secret_value())
+    export_keys = lab.settings.export_secret_keys
+    assert export_keys is not None
+    monkeypatch.setenv("TEIKI_EXPORT_SECRET_KEYS", export_keys.get_secret_value())
+    monkeypatch.setenv("TEIKI_STATE_DIR", str(lab.settings.state_dir))
     monkeypatch.setenv("TEIKI_GATEWAY_URL", lab.settings.gateway_url)
     monkeypatch.setenv("TEIKI_PUBLIC_URL", lab.settings.public_url)
     monkeypatch.setenv("TEMPORAL_ADDRESS", str(lab.settings.temporal_address))

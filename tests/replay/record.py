@@ -38,12 +38,14 @@ from activities.contracts.records import (
 )
 from activities.contracts.webhooks import HandOver
 from domain.declines import DeclineCode
+from domain.exports import ExportStatus
 from domain.money import Money
 from domain.product import ProductTerms
 from domain.terms import ResumePolicy
 from runtime.embedded.temporal_servers import TimeSkippingServer
 from runtime.lifecycle import run_cli
 from tests.workflows.conftest import START, Stage
+from tests.workflows.fake_exports import broken, refused
 from tests.workflows.fake_reconciliation import FakeReconciliation
 from tests.workflows.fake_webhooks import FakeWebhooks
 from tests.workflows.fakes import FakeRecords
@@ -55,6 +57,9 @@ from workflows.catalogue import (
     PutCustomerEntry,
     PutProductEntry,
 )
+from workflows.export import Export as ExportWorkflow
+from workflows.export import ExportSweep
+from workflows.export_messages import CancelExport, ExportInput, RequestExport
 from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
 from workflows.webhook_inbox import WebhookInbox
@@ -294,6 +299,54 @@ async def an_incident_closed(stage: Stage) -> None:
     await _enter(stage, CloseIncidentEntry, order)
 
 
+async def an_export(stage: Stage) -> None:
+    """Written at the second try, kept for four hours."""
+    await _request_export(stage, "exp_1", [broken()])
+    await stage.handle.result()
+
+
+async def an_export_canceled(stage: Stage) -> None:
+    """Canceled while it is written."""
+    await _request_export(stage, "exp_2", ["hang"])
+    await stage.handle.execute_update(ExportWorkflow.cancel, CancelExport(**by("x-1")))
+    await stage.handle.result()
+
+
+async def an_export_that_waited(stage: Stage) -> None:
+    """Its turn comes after two minutes."""
+    books = stage.exports
+    books.status = {"exp_a": ExportStatus.CREATING, "exp_b": ExportStatus.CREATING}
+    await _request_export(stage, "exp_3", [])
+    books.status.clear()
+    await stage.handle.result()
+
+
+async def an_export_that_made_way(stage: Stage) -> None:
+    """Tells the next one, which has ended; fails by its name."""
+    stage.exports.status = {"exp_z": ExportStatus.REQUESTED}
+    await _request_export(stage, "exp_4", [refused("export_failed")])
+    await stage.handle.result()
+
+
+async def a_sweep(stage: Stage) -> None:
+    stage.handle = await stage.environment.client.start_workflow(
+        ExportSweep.run, id="export-sweep", task_queue=stage.queue
+    )
+    await stage.handle.result()
+
+
+async def _request_export(stage: Stage, export_id: str, script: list[Any]) -> None:
+    stage.exports.script = script
+    request = RequestExport(kind="subscriptions", filter={"status": ["current"]}, **by("q-5"))
+    stage.handle = await stage.environment.client.start_workflow(
+        ExportWorkflow.run,
+        ExportInput(id=export_id, request=request),
+        id=f"export/{export_id}",
+        task_queue=stage.queue,
+    )
+    await stage.handle.execute_update(ExportWorkflow.await_opened)
+
+
 async def _enter(stage: Stage, workflow: Any, order: Any) -> None:
     client = stage.environment.client
     name = f"catalogue/{workflow.__name__}/{order.request_id}"
@@ -325,6 +378,11 @@ STORIES: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
         a_reconciliation,
         a_webhook_inbox,
         notified_while_unknown,
+        an_export,
+        an_export_canceled,
+        an_export_that_waited,
+        an_export_that_made_way,
+        a_sweep,
     )
 }
 
@@ -346,6 +404,7 @@ async def on_stage(environment: WorkflowEnvironment, story: str) -> AsyncIterato
             *desk.registered(),
             *FakeReconciliation().registered(),
             *FakeWebhooks().registered(),
+            *stage.exports.registered(),
         ],
     )
     async with worker:

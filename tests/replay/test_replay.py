@@ -133,6 +133,7 @@ def test_the_fingerprint_sees_the_commands_it_is_there_for():
         "Subscription._continue_as_new: continue_as_new()",
         "Memory._show_status: upsert_search_attributes()",
         "PutCustomerEntry.run: execute_activity_method(RecordsContract.put_customer)",
+        "Export._create: start_activity_method(ExportsContract.write)",
     ):
         assert wanted in listed, wanted
 

@@ -112,11 +112,23 @@ def test_everything_waits_for_what_it_needs():
     assert {"migrations", "temporal-namespace", "gateway"} <= set(SERVICES["worker"]["depends_on"])
 
 
+def test_money_and_workbooks_have_workers_of_their_own_and_the_pages_reach_the_files():
+    roles = {
+        name: service["environment"].get("TEIKI_WORKER_ROLE")
+        for name, service in SERVICES.items()
+        if "environment" in service
+    }
+    assert (roles["worker"], roles["exports-worker"]) == ("billing", "exports")
+    for name in ("exports-worker", "web"):
+        assert f"exports:{SERVICES[name]['environment']['TEIKI_EXPORT_STORAGE']}" in SERVICES[name]["volumes"]
+
+
 def test_no_secret_has_a_value_here():
     text = (ROOT / "docker-compose.yml").read_text()
     assert COMPOSE["secrets"] == {
         "codec_keys": {"environment": "TEIKI_CODEC_KEYS"},
         "webhook_secrets": {"environment": "TEIKI_WEBHOOK_SECRETS"},
+        "export_secret_keys": {"environment": "TEIKI_EXPORT_SECRET_KEYS"},
     }
     for line in text.splitlines():
         if "PASSWORD" in line or "POSTGRES_PWD" in line:

@@ -22,6 +22,7 @@ from domain.terms import SubscriptionSpec
 from runtime.codec import KeyRing
 from runtime.embedded.temporal_servers import TimeSkippingServer
 from runtime.temporal import teiki_plugin
+from tests.workflows.fake_exports import FakeExports
 from tests.workflows.fakes import FakeBilling, FakeRecords
 from workflows import messages
 from workflows.subscription import Subscription
@@ -43,6 +44,7 @@ class Stage:
     environment: WorkflowEnvironment
     billing: FakeBilling = field(default_factory=FakeBilling)
     records: FakeRecords = field(default_factory=FakeRecords)
+    exports: FakeExports = field(default_factory=FakeExports)
     queue: str = field(default_factory=lambda: f"queue-{uuid.uuid4()}")
     start: datetime = START
 

@@ -19,9 +19,9 @@ _NEW_KINDS = (*_KINDS, "points", "fee", "custom_fields", "identification")
 
 _PAYERS = """
 CREATE VIEW payers AS
-SELECT id, customer_id, payment_method_id FROM subscriptions
+SELECT id, customer_id, payment_method_id, product_id, zone FROM subscriptions
 UNION ALL
-SELECT id, customer_id, payment_method_id FROM orders
+SELECT id, customer_id, payment_method_id, product_id, zone FROM orders
 """
 _NAMED = """
 CREATE FUNCTION object_named(object_id text) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$

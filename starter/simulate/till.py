@@ -1,0 +1,80 @@
+"""What somebody does at the till, or a store says, in a scenario (spec: interfaces.md §3, orders.md §4)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import aiohttp
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from domain.durations import parse_duration
+from domain.errors import ErrorCode, TeikiError
+from domain.money import Money
+
+NOTICES: Final = {
+    "deposit_paid": "confirmed",
+    "deposit_preliminary": "preliminary",
+    "deposit_preliminary_canceled": "preliminary_canceled",
+}
+_HELD_BY: Final = frozenset({"by", "actor", "comment", "store"})
+"""Written by people, and of no consequence: whoever has the slip pays."""
+
+
+class AtTheTill(BaseModel):
+    """One visit, and what becomes of the payment company's notice about it.
+
+    Attributes:
+        slip: the number of the slip; None: the latest one.
+        times: the same slip so often.
+        lost: nobody is told; the slip's workflow finds out by asking.
+        delay: the notice comes so much later, an ISO 8601 duration of hours, minutes, days.
+        amount: what is paid; a till takes what is printed on the slip and nothing else.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    do: str
+    slip: int | None = Field(default=None, ge=1)
+    times: int = Field(default=1, ge=1, le=20)
+    lost: bool = False
+    delay: timedelta | None = None
+    amount: Money | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_who(cls, given: Any) -> Any:
+        return {name: value for name, value in given.items() if name not in _HELD_BY}
+
+    @field_validator("delay", mode="before")
+    @classmethod
+    def _readable(cls, delay: Any) -> Any:
+        if not isinstance(delay, str):
+            return delay
+        duration = parse_duration(delay)
+        if duration.months:
+            raise TeikiError(ErrorCode.INVALID_DURATION, "A notice is late by days or less.", text=delay)
+        return timedelta(days=duration.days, seconds=duration.seconds)
+
+    def require_amount(self, price: Money | None) -> None:
+        """Refuses another amount than the slip's."""
+        if self.amount is not None and self.amount != price:
+            raise TeikiError(ErrorCode.INVALID_INPUT, "A till takes the slip's amount and nothing else.")
+
+    def slip_number(self, latest: int) -> int:
+        """Which slip of the order it is about."""
+        return latest if self.slip is None else self.slip
+
+    async def pay(self, http: aiohttp.ClientSession, gateway_id: str, *, at: datetime) -> None:
+        """Go to the till of the sandbox.
+
+        Raises:
+            TeikiError: `invalid_status` for a notice that cannot be about the slip any more.
+        """
+        body = {"slip": gateway_id, "notice": NOTICES[self.do], "at": at.isoformat()}
+        async with http.post("/_shop/pay", json=body) as answer:
+            content = await answer.json()
+        if answer.status == 409:
+            raise TeikiError(ErrorCode.INVALID_STATUS, str(content.get("error", {}).get("message")))
+        if answer.status >= 400:
+            raise TeikiError(ErrorCode.INVALID_INPUT, f"The till refused: {content}")
