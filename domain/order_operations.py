@@ -166,6 +166,12 @@ def _require_agreed(state: State, agreed: Money | None, amount_minor: int) -> No
     )
 
 
+def returned_by_cancel(state: State) -> int:
+    """What a cancellation asked for now would return, in minor units: a refused remittance again, or what is paid."""
+    waiting = _refused_remittance(state)
+    return waiting.amount_minor if waiting is not None else state.refundable_minor
+
+
 def _refused_remittance(state: State) -> OrderRefund | None:
     """A return of this order's own payment that the payment company refused and a person has to decide."""
     if state.status is not OrderStatus.CANCELED or state.terms.pay is not Pay.KONBINI:

@@ -9,7 +9,10 @@ import pty
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
+
+from domain.free_text import holds_card_number
 
 
 @pytest.fixture
@@ -278,6 +281,21 @@ async def test_a_note_is_for_admins_and_never_holds_a_card_number(teiki_in_lab, 
     assert (await teiki_in_lab("order", "list", "--number", number, "--json")).document["items"][0][
         "notes"
     ] == 1
+
+
+async def test_an_order_number_can_be_named_in_any_note_since_none_passes_for_a_card_number(
+    teiki_in_lab, lab, sold, placed
+):
+    product = await sold("--type", "ticket", "--sales-method", "token_auth")
+    day, _, latest = (await placed(product, "--pay", "none"))["number"].partition("-")
+    following = range(int(latest) + 1, int(latest) + 30)
+    lookalike = next(n for n in following if holds_card_number(f"{day}-{n:07d}"))
+    url = lab.settings.database.replace("postgresql+psycopg://", "postgresql://", 1)
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute("SELECT setval('order_numbers_seq', %s)", (lookalike - 1,))
+    order = await placed(product, "--pay", "none")
+    assert order["number"] == f"{day}-{lookalike + 1:07d}"
+    assert (await teiki_in_lab("order", "note", order["number"], f"see {order['number']}")).status == 0
 
 
 @pytest.mark.parametrize(
