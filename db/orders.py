@@ -18,6 +18,7 @@ from db.shapes import Recorded, Refused
 from db.steps import conflict, require_card, require_customer, write_events
 from domain.billing_calendar import parse_zone
 from domain.errors import ErrorCode, TeikiError
+from domain.free_text import holds_card_number
 from domain.order import placed
 from domain.order_projection import OrderRow, row_of
 from domain.order_terms import JAPAN, OrderSpec, OrderTerms, order_terms
@@ -219,11 +220,18 @@ def _require_offered(terms: OrderTerms, offer: KonbiniOffer) -> None:
 
 
 async def _number(cursor: Cursor, opening: OrderOpening) -> str:
-    """The day in Japan and a running number: `20260105-0000017`. Sorts by day, then by number."""
-    await cursor.execute(_NUMBER)
-    row = await cursor.fetchone()
-    assert row is not None
-    return f"{opening.at.astimezone(parse_zone(JAPAN)):%Y%m%d}-{row['n']:07d}"
+    """The day in Japan and a running number: `20260105-0000017`. Sorts by day, then by number.
+
+    One number in ten would pass for a card number, and no comment or note could name its order: those are left out.
+    """
+    day = f"{opening.at.astimezone(parse_zone(JAPAN)):%Y%m%d}"
+    while True:
+        await cursor.execute(_NUMBER)
+        row = await cursor.fetchone()
+        assert row is not None
+        number = f"{day}-{row['n']:07d}"
+        if not holds_card_number(number):
+            return number
 
 
 def _said(spec: OrderSpec, terms: OrderTerms) -> dict[str, Any]:

@@ -144,12 +144,6 @@ def cancel(
     ]
 
 
-def amount_to_return(state: State) -> int:
-    """What a cancellation asked for now would return, in minor units: also what a refused remittance still owes."""
-    waiting = _refused_remittance(state)
-    return state.refundable_minor if waiting is None else waiting.amount_minor
-
-
 def _require_agreed(state: State, agreed: Money | None, amount_minor: int) -> None:
     if agreed is None:
         return
@@ -170,6 +164,12 @@ def _require_agreed(state: State, agreed: Money | None, amount_minor: int) -> No
         agreed=agreed.model_dump(),
         computed={"minor": amount_minor, "currency": currency},
     )
+
+
+def returned_by_cancel(state: State) -> int:
+    """What a cancellation asked for now would return, in minor units: a refused remittance again, or what is paid."""
+    waiting = _refused_remittance(state)
+    return waiting.amount_minor if waiting is not None else state.refundable_minor
 
 
 def _refused_remittance(state: State) -> OrderRefund | None:

@@ -25,7 +25,7 @@ from domain.identifiers import (
     require_id,
 )
 from domain.money import Money
-from domain.order_operations import amount_to_return
+from domain.order_operations import returned_by_cancel
 from domain.order_projection import OrderView
 from domain.order_terms import OrderSpec
 from starter.catalogue import Entries
@@ -263,7 +263,7 @@ class Order:
             raise await self._ended(error) from error
         if snapshot.state is None or snapshot.state.terms.price is None:
             return None
-        return Money(minor=amount_to_return(snapshot.state), currency=snapshot.state.terms.price.currency)
+        return Money(minor=returned_by_cancel(snapshot.state), currency=snapshot.state.terms.price.currency)
 
     async def notify_slip(self, number: int, gateway_id: str = "") -> None:
         """Tell a slip's workflow that the payment company has news, as a webhook does: it asks."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from starter.cli.options import Actor, Comment, Json, OrderName, RequestId, actor_or_default, by, pairs
-from starter.cli.output import answer
+from starter.cli.output import answer, errors
 from starter.cli.session import with_teiki
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def cancel(
             told = (
                 f"{computed} will be refunded" if computed and computed.minor else "Nothing will be refunded"
             )
-            typer.confirm(f"{told}. Cancel order {order} for good?", abort=True, err=True)
+            _ask(f"{told}. Cancel order {order} for good?")
         return await meant.cancel(
             refund_amount=agreed, bank_account=bank_account, **by(request_id, actor, comment)
         )
@@ -195,7 +195,14 @@ def confirmed(question: str, *, yes: bool, as_json: bool) -> None:
     if yes:
         return
     _require_terminal("This cannot be undone: say --yes.", as_json=as_json)
-    typer.confirm(question, abort=True, err=True)
+    _ask(question)
+
+
+def _ask(question: str) -> None:
+    """Go on after a yes; otherwise say that nothing happened, with exit status 1."""
+    if not typer.confirm(question, err=True):
+        errors().print("Nothing was changed.")
+        raise typer.Exit(1)
 
 
 def _require_terminal(otherwise: str, *, as_json: bool) -> None:

@@ -41,6 +41,7 @@ def orders(items: Sequence[OrderItem]) -> Table:
         )
     for column in (0, 1, 4):
         table.columns[column].no_wrap = True
+    table.columns[5].overflow = "fold"
     return table
 
 

@@ -172,13 +172,13 @@ def test_a_correct_world_passes_and_everything_in_it_was_looked_at(intact):
     assert min(findings.checked.values()) > 0, findings.checked
 
 
-OF_PAID = "WHERE subscription_id = '{paid}' AND state = 'settled'"
+OF_PAID = "WHERE object_id = '{paid}' AND state = 'settled'"
 PAID_KEY = f"(SELECT key FROM attempts {OF_PAID})"
 RESENT = (
     """
     INSERT INTO attempts (key, object_id, number, attempt, purpose, reference, state, payment_method_id,
                           amount_minor, currency, sent_at, recorded_at)
-    SELECT 'second', subscription_id, 2, 1, 'charge', '{paid}/2/1', 'sent', payment_method_id, amount_minor,
+    SELECT 'second', object_id, 2, 1, 'charge', '{paid}/2/1', 'sent', payment_method_id, amount_minor,
            currency, sent_at, clock_timestamp() - interval '16 minutes' FROM attempts """
     + OF_PAID
 )
@@ -362,7 +362,7 @@ async def test_a_second_charge_counts_until_it_is_given_back_and_booked(postgres
             await world.execute(
                 "INSERT INTO attempts (key, object_id, number, attempt, purpose, reference, state, returns,"
                 " payment_method_id, amount_minor, currency, sent_at)"
-                f" SELECT 'twin', subscription_id, number, 1, 'twin', '{reference}', 'sent', '{twin}',"
+                f" SELECT 'twin', object_id, number, 1, 'twin', '{reference}', 'sent', '{twin}',"
                 " payment_method_id, amount_minor, currency, sent_at"
                 f" FROM attempts {OF_PAID}"
             )

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
+import sys
+from pathlib import Path
 
+import psycopg
 import pytest
+
+from domain.free_text import holds_card_number
 
 
 @pytest.fixture
@@ -276,6 +283,21 @@ async def test_a_note_is_for_admins_and_never_holds_a_card_number(teiki_in_lab, 
     ] == 1
 
 
+async def test_an_order_number_can_be_named_in_any_note_since_none_passes_for_a_card_number(
+    teiki_in_lab, lab, sold, placed
+):
+    product = await sold("--type", "ticket", "--sales-method", "token_auth")
+    day, _, latest = (await placed(product, "--pay", "none"))["number"].partition("-")
+    following = range(int(latest) + 1, int(latest) + 30)
+    lookalike = next(n for n in following if holds_card_number(f"{day}-{n:07d}"))
+    url = lab.settings.database.replace("postgresql+psycopg://", "postgresql://", 1)
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute("SELECT setval('order_numbers_seq', %s)", (lookalike - 1,))
+    order = await placed(product, "--pay", "none")
+    assert order["number"] == f"{day}-{lookalike + 1:07d}"
+    assert (await teiki_in_lab("order", "note", order["number"], f"see {order['number']}")).status == 0
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -304,3 +326,33 @@ def _fact(page: str, name: str) -> str:
     """What a page says behind a label."""
     (line,) = (line for line in page.splitlines() if line.split("  ")[0].strip() == name)
     return line.removeprefix(name).strip()
+
+
+async def test_at_a_terminal_the_amount_is_shown_and_a_no_changes_nothing(teiki_in_lab, sold, placed):
+    number = (await placed(await sold(*PRICED), "--token", "tok_ok"))["number"]
+    status, shown = await _at_a_terminal("n", "order", "cancel", number)
+    assert "3,500 JPY will be refunded." in shown
+    assert "Nothing was changed." in shown
+    assert status == 1
+    assert (await teiki_in_lab("order", "show", number, "--json")).document["status"] == "complete"
+    assert (await _at_a_terminal("y", "order", "cancel", number))[0] == 0
+    await until(teiki_in_lab, number, status="canceled", payment_status="refunded")
+
+
+async def _at_a_terminal(answer: str, *arguments: str) -> tuple[int | None, str]:
+    """The command with a terminal as its input, where somebody types the answer."""
+    keyboard, terminal = pty.openpty()
+    try:
+        running = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "import sys; from starter.cli import main; sys.exit(main())", *arguments),
+            cwd=Path(__file__).parents[2],
+            stdin=terminal,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        os.write(keyboard, f"{answer}\n".encode())
+        shown, _ = await asyncio.wait_for(running.communicate(), 60)
+        return running.returncode, shown.decode()
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
