@@ -49,7 +49,7 @@ class Entity:
             self._changed = True
             return await living
 
-    async def _reached(self, at: datetime | None, summary: str) -> bool:
+    async def _waited_until(self, at: datetime | None, summary: str) -> bool:
         """Wait for an instant; False when something changed the course meanwhile. None: wait for such a change."""
         if at is None:
             await workflow.wait_condition(lambda: self._changed)

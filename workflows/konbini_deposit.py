@@ -82,7 +82,7 @@ class KonbiniDeposit(Entity):
             workflow.set_current_details(deposit_details(self._state, step))
             if workflow.info().is_continue_as_new_suggested():
                 await self._continue_as_new()
-            elif await self._reached(step.at, deposit_summary(step)):
+            elif await self._waited_until(step.at, deposit_summary(step)):
                 async with self._lock:
                     await self._take_the_next_step()
         await workflow.wait_condition(workflow.all_handlers_finished)

@@ -92,7 +92,7 @@ class Order(OrderOperations, OrderMoney):
                     await self._stop()
             elif self._history_is_long():
                 await self._continue_as_new()
-            elif await self._reached(step.at if step else None, timer_summary(step)):
+            elif await self._waited_until(step.at if step else None, timer_summary(step)):
                 async with self._lock:
                     await self._take_the_next_step()
         await workflow.wait_condition(workflow.all_handlers_finished)

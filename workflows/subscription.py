@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.errors import TeikiError
     from domain.order_state import SubscriptionFact
     from domain.projection import order_fact, row_of, view_of
-    from domain.subscription import State, Status, StepKind, next_step
+    from domain.subscription import State, Status, Step, StepKind, next_step
     from domain.terms import agree
     from domain.unresolved import Mode
     from workflows import messages
@@ -61,7 +61,7 @@ class Subscription(SubscriptionOperations, SubscriptionMoney):
                     await self._cancel("canceled_in_the_engine", actor="operator:engine")
             elif self._history_is_long():
                 await self._continue_as_new()
-            elif await self._reached(step.at if step else None, timer_summary(self._current, step)):
+            elif await self._reached(step):
                 async with self._lock:
                     await self._take_the_next_step()
         await self._tell_the_order()
@@ -82,6 +82,10 @@ class Subscription(SubscriptionOperations, SubscriptionMoney):
         except FailureError:
             workflow.logger.warning("the subscription's order has ended before it was told")
         self._told = fact
+
+    async def _reached(self, step: Step | None) -> bool:
+        """Wait for the step's instant; False when an operation changed the course meanwhile."""
+        return await self._waited_until(step.at if step else None, timer_summary(self._current, step))
 
     async def _take_the_next_step(self) -> None:
         # Asked again under the lock: an operation may have come between the timer and this moment.
