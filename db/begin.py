@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
+import psycopg
+
 from db.attempt_rows import Begun, begin_with, live_attempt_exists
 from db.engine import Database
 from domain.errors import ErrorCode, TeikiError
@@ -62,6 +64,7 @@ SELECT who.blocked, who.token AS current_token, earlier.*,
 FROM who LEFT JOIN earlier ON true
 """
 
+_ONE_PAYMENT_OF_ORDER: Final = "uq_payments_of_order"
 _OF_EARLIER: Final = (
     "state",
     "blocked",
@@ -107,8 +110,9 @@ async def begin_attempt(
         resend_unsent: the caller wants to send an attempt again that surely never left.
 
     Raises:
-        TeikiError: `live_attempt_exists` when another attempt of the payment is live, or the payment is
-            settled; `invalid_status` when it was skipped; `subscription_not_found`.
+        TeikiError: `live_attempt_exists` when another attempt of the payment is live, the payment is
+            settled, or another payment of the same order is collected or settled;
+            `invalid_status` when it was skipped; `subscription_not_found`.
     """
     parameters = {
         "key": key,
@@ -122,7 +126,17 @@ async def begin_attempt(
         "at": at,
         "resend_unsent": resend_unsent,
     }
-    return await begin_with(db, _BEGIN, parameters, _judge)
+    try:
+        return await begin_with(db, _BEGIN, parameters, _judge)
+    except psycopg.errors.UniqueViolation as error:
+        if error.diag.constraint_name != _ONE_PAYMENT_OF_ORDER:
+            raise
+        raise TeikiError(
+            ErrorCode.LIVE_ATTEMPT_EXISTS,
+            "Another payment of this order is collected or settled: it is paid once.",
+            key=key,
+            object_id=object_id,
+        ) from error
 
 
 def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None:

@@ -22,8 +22,9 @@ _NOTED: Final[LiteralString] = """
 WITH note AS (
     INSERT INTO order_notes (order_id, at, author, text) VALUES (%(order_id)s, %(at)s, %(actor)s, %(text)s)
 )
-UPDATE orders SET notes = notes + 1, latest_note = %(text)s WHERE id = %(order_id)s RETURNING id
+UPDATE orders SET notes = notes + 1, latest_note = %(text)s WHERE id = %(order_id)s
 """
+_LOCK_ORDER: Final[LiteralString] = "SELECT 1 AS yes FROM orders WHERE id = %s FOR NO KEY UPDATE"
 _LOCK: Final[LiteralString] = """
 SELECT p.id, p.order_id, p.customer_id, p.identification, p.identified_by_customer,
        t.price_minor, t.currency, t.type, t.sales_method, t.terms
@@ -41,14 +42,15 @@ async def add_note(db: Database, entry: NoteEntry) -> Entered:
     """An internal note; `activities.contracts.orders.AddNote` fits. `refused`: `order_not_found`."""
     try:
         async with db.transaction() as cursor:
+            await cursor.execute(_LOCK_ORDER, (entry.order_id,))
+            if await cursor.fetchone() is None:
+                raise Refused(ErrorCode.ORDER_NOT_FOUND, "There is no such order.", order_id=entry.order_id)
             if not await _is_new(
                 cursor, f"order:{entry.order_id}", entry, {"note": entry.text}, entry.order_id
             ):
                 return Entered(id=entry.order_id, outcome="duplicate")
             values = {"order_id": entry.order_id, "at": entry.at, "actor": entry.actor, "text": entry.text}
             await cursor.execute(_NOTED, values)
-            if await cursor.fetchone() is None:
-                raise Refused(ErrorCode.ORDER_NOT_FOUND, "There is no such order.", order_id=entry.order_id)
             # The text stands with the notes, where it can be seen; history says that there is one.
             event = {"kind": "note", "data": {"request_id": entry.request_id}}
             await write_events(cursor, entry.order_id, entry.at, entry.actor, [event], noun="order")

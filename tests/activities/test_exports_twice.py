@@ -74,7 +74,7 @@ async def test_the_same_request_id_is_a_repetition_or_a_conflict(office):
     assert (await office.exports.open(somebody_else)).code == "request_id_conflict"
 
 
-@pytest.mark.parametrize("more", [{"kind": "permissions"}, {"filter": {"colour": "red"}}])
+@pytest.mark.parametrize("more", [{"kind": "passwords"}, {"filter": {"colour": "red"}}])
 async def test_what_cannot_be_written_is_refused_and_its_password_deleted(office, more):
     order = office.order(encrypted=True, **more)
     await office.seal(order.export_id, PASSWORD)

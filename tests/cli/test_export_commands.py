@@ -64,7 +64,7 @@ async def test_a_password_comes_from_the_environment_or_a_file_as_it_is(
         assert ran.status == 0, ran.err
         assert ran.document["encrypted"] is True
         _, rows = sheets(decrypted(to.read_bytes(), password))
-        assert rows[0][0] == "定期課金ID"
+        assert rows[0][0] == "定期課金・注文ID"
         assert (subscribed, 1) in {row[:2] for row in rows}
     assert password not in ran.out + ran.err
 
@@ -118,7 +118,7 @@ async def test_a_filters_value_that_means_nothing_is_refused(teiki_in_lab):
 
 async def test_a_kind_that_there_is_not_is_refused(teiki_in_lab):
     ran = await teiki_in_lab("export", "request", "teapots", "--json")
-    assert (ran.status, ran.document["known"]) == (1, ["payments", "subscriptions"])
+    assert (ran.status, ran.document["known"]) == (1, ["orders", "payments", "permissions", "subscriptions"])
 
 
 async def test_my_requests_are_mine(teiki_in_lab, subscribed, monkeypatch, tmp_path):
