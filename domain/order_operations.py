@@ -23,6 +23,18 @@ from domain.subscription import FINAL as ENDED_SUBSCRIPTION
 _RECURRING_ALONE: Final = "Only a recurring order has a subscription."
 
 
+def require_own(state: State, actor: str) -> None:
+    """A customer acts on an order of their own only; operators and services on any.
+
+    Raises:
+        TeikiError: `forbidden`.
+    """
+    if actor.startswith("customer:") and actor != f"customer:{state.customer_id}":
+        raise TeikiError(
+            ErrorCode.FORBIDDEN, "A customer acts on an order of their own only.", order_id=state.id
+        )
+
+
 def use(state: State, now: datetime, actor: str) -> list[Event]:
     """The content is used or viewed: the purchase is confirmed. A ticket is processed instead.
 

@@ -100,6 +100,8 @@ class OrderOperations(OrderMemory):
         if self._state is None:
             raise refusal(ErrorCode.ORDER_NOT_FOUND, "The order is not open yet.", {})
         with refusals():
+            # Whose order it is never changes: asked here alone, and not again in the handler.
+            operations.require_own(self._state, command.actor)
             if not self._is_repetition(command):
                 apply(self._copy(), self._now())
 

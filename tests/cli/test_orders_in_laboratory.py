@@ -77,6 +77,8 @@ async def test_a_card_order_is_charged_used_and_canceled_by_an_operator_only(
     ):
         assert told in page.out
 
+    stranger = await teiki_in_lab("order", "use", number, "--actor", "customer:cus_other", "--json")
+    assert (stranger.status, stranger.document["code"]) == (1, "forbidden")
     own = await teiki_in_lab("order", "cancel", number, "--yes", "--actor", f"customer:{customer}", "--json")
     assert (own.status, own.document["code"]) == (1, "not_cancelable")
     wrong = await teiki_in_lab("order", "cancel", number, "--refund-amount", "3000", "--json")
