@@ -26,6 +26,8 @@ _WATCH_FIRST: Final = timedelta(hours=1)
 _WATCH_MAX: Final = timedelta(days=3)
 WATCHED_FOR: Final = timedelta(days=30)
 """After its end. What comes later still is found by the daily reconciliation."""
+ANNOUNCED_FOR: Final = timedelta(days=14)
+"""How long after the grace a preliminary notice stands without its money: a settlement, and a row of holidays."""
 _DOUBLINGS_MAX: Final = 12
 
 
@@ -89,6 +91,12 @@ class DepositState(BaseModel):
         return self.status in ENDED
 
     @property
+    def gives_up_at(self) -> datetime:
+        """When nobody waits for its money any more."""
+        announced = self.status is DepositStatus.PRELIMINARY
+        return self.final_at + ANNOUNCED_FOR if announced else self.final_at
+
+    @property
     def next_refund(self) -> RefundDue | None:
         return min(self.refunds, key=lambda refund: refund.flight.next_at, default=None)
 
@@ -113,8 +121,8 @@ def next_step(state: DepositState) -> Step | None:
             steps.append(Step("issue", state.flight.next_at))
         else:
             # Beyond the grace the slip is voided, which is also the last question whether it was paid. One that a store
-            # has announced as paid is not: its money is on the way, often until the next day.
-            is_over = state.flight.next_at >= state.final_at and state.status is not DepositStatus.PRELIMINARY
+            # has announced as paid has more time: its money is on the way, often until the next day.
+            is_over = state.flight.next_at >= state.gives_up_at
             name: StepName = "void" if is_over else "ask"
             steps.append(Step(name, state.flight.next_at))
     if (refund := state.next_refund) is not None:
@@ -244,7 +252,7 @@ def _ask_later(state: DepositState, now: datetime) -> None:
     assert state.flight is not None
     state.asks += 1
     next_at = now + min(_ASK_FIRST * (1 << min(state.asks, _DOUBLINGS_MAX)), _ASK_MAX)
-    for instant in (state.deadline_at, state.final_at):
+    for instant in (state.deadline_at, state.final_at, state.gives_up_at):
         if now < instant:
             next_at = min(next_at, instant)
     state.flight.next_at = next_at

@@ -87,7 +87,9 @@ def slip_to_tend(state: State) -> Slip | None:
 def _of_time(state: State) -> list[Step]:
     assert state.permission is not None
     # Expiry is listed first: a period that ends at the very instant of confirmation ends the order from `complete`.
-    steps = [Step(StepKind.EXPIRE, state.permission.ends_at)] if state.permission.ends_at else []
+    # While the money is only announced the order cannot end: what comes then must not be taken for late money.
+    ends_at = None if state.is_preliminary else state.permission.ends_at
+    steps = [Step(StepKind.EXPIRE, ends_at)] if ends_at else []
     if state.status is OrderStatus.COMPLETE and not state.is_preliminary:
         assert state.completed_at is not None
         steps.append(Step(StepKind.CONFIRM, state.completed_at + CONFIRMED_AFTER))

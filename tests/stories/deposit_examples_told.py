@@ -6,6 +6,24 @@ One text per file in `examples/`; `telling.py` says how a line is read.
 from __future__ import annotations
 
 TOLD = {
+    "order_deposit_announced_only": """
+        2026-01-05 10:00 deposit requested → issued (issued)
+        2026-01-06 12:00 deposit_preliminary accepted
+        2026-01-06 12:00 deposit issued → preliminary (preliminary_notice)
+        2026-01-06 12:00 payment payment_pending → payment_completed (preliminary_notice)
+        2026-01-06 12:00 order in_process → complete (preliminary_notice)
+        2026-01-06 12:00 permission → active (preliminary_notice)
+        2026-01-10 12:00 use refused: outside_usage_period
+        2026-01-23 00:29:59 deposit preliminary → expired (deposit_expired)
+        2026-01-23 00:29:59 payment payment_completed → payment_pending (preliminary_canceled)
+        2026-01-23 00:29:59 order complete → in_process (preliminary_canceled)
+        2026-01-23 00:29:59 permission active → revoked (preliminary_canceled)
+        2026-01-23 00:29:59 payment payment_pending → payment_deadline_expired (deposit_expired)
+        2026-01-23 00:29:59 order in_process → canceled (deposit_expired)
+        final order canceled, payment_deadline_expired
+        permission revoked 2026-01-06 12:00 to 2026-01-09 12:00
+        books nothing
+    """,
     "order_deposit_canceled": """
         2026-01-05 10:00 deposit requested → issued (issued)
         2026-01-06 12:00 cancel_order accepted
