@@ -26,6 +26,8 @@ _WATCH_FIRST: Final = timedelta(hours=1)
 _WATCH_MAX: Final = timedelta(days=3)
 WATCHED_FOR: Final = timedelta(days=30)
 """After its end. What comes later still is found by the daily reconciliation."""
+ANNOUNCED_FOR: Final = timedelta(days=14)
+"""How long after the grace a preliminary notice stands without its money: a settlement, and a row of holidays."""
 _DOUBLINGS_MAX: Final = 12
 
 
@@ -89,6 +91,12 @@ class DepositState(BaseModel):
         return self.status in ENDED
 
     @property
+    def gives_up_at(self) -> datetime:
+        """When nobody waits for its money any more."""
+        announced = self.status is DepositStatus.PRELIMINARY
+        return self.final_at + ANNOUNCED_FOR if announced else self.final_at
+
+    @property
     def next_refund(self) -> RefundDue | None:
         return min(self.refunds, key=lambda refund: refund.flight.next_at, default=None)
 
@@ -117,10 +125,9 @@ def next_step(state: DepositState) -> Step | None:
 
 def _question(state: DepositState, flight: InFlight) -> StepName:
     # Beyond the grace the slip is voided, which is also the last question whether it was paid. One that a store has
-    # announced as paid is not: its money is on the way, often until the next day. One that could not be issued until
-    # then is not wanted any more.
-    is_over = flight.next_at >= state.final_at and state.status is not DepositStatus.PRELIMINARY
-    if state.cancel_reason is not None or is_over:
+    # announced as paid has more time: its money is on the way, often until the next day. One that could not be issued
+    # until then is not wanted any more.
+    if state.cancel_reason is not None or flight.next_at >= state.gives_up_at:
         return "void"
     return "issue" if state.status is DepositStatus.REQUESTED else "ask"
 
@@ -247,7 +254,7 @@ def _ask_later(state: DepositState, now: datetime) -> None:
     assert state.flight is not None
     state.asks += 1
     next_at = now + min(_ASK_FIRST * (1 << min(state.asks, _DOUBLINGS_MAX)), _ASK_MAX)
-    for instant in (state.deadline_at, state.final_at):
+    for instant in (state.deadline_at, state.final_at, state.gives_up_at):
         if now < instant:
             next_at = min(next_at, instant)
     state.flight.next_at = next_at

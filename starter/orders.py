@@ -27,6 +27,7 @@ from domain.identifiers import (
 from domain.money import Money
 from domain.order_operations import returned_by_cancel
 from domain.order_projection import OrderView
+from domain.order_state import OrderStatus
 from domain.order_terms import OrderSpec
 from starter.catalogue import Entries
 from starter.engine import NotRunning
@@ -313,20 +314,35 @@ class Order:
                 order_workflow_id(self.id), update, command, update_id=update_id
             )
         except NotRunning as error:
-            raise await self._ended(error) from error
+            raise await self._ended(command) from error
         return answer
 
-    async def _ended(self, error: NotRunning) -> TeikiError:
-        """Why an order without a workflow takes no command."""
+    async def _ended(self, command: Command) -> TeikiError:
+        """Why an order without a workflow takes no command: the same word as while it still ran."""
         state = await ended_state(await self._teiki.database(), self.id)
         if state is None:
             return TeikiError(ErrorCode.ORDER_NOT_FOUND, "There is no such order.", order_id=self.id)
-        if state.used_at is not None:
+        asks_for_access = isinstance(command, messages.Use | messages.ProcessAccess)
+        if asks_for_access and state.used_at is not None:
             return TeikiError(
                 ErrorCode.ALREADY_PROCESSED,
                 "This ticket was processed before.",
                 by=state.used_by,
                 at=state.used_at.isoformat(),
+                status=state.status,
+            )
+        if asks_for_access:
+            return TeikiError(
+                ErrorCode.PERMISSION_NOT_ACTIVE,
+                "There is no access: the order is not paid, or its permission has ended.",
+                order_status=state.status,
+                permission=state.permission,
+            )
+        is_expired = state.status == OrderStatus.EXPIRED
+        if is_expired and isinstance(command, messages.ChangeCustomFields):
+            return TeikiError(
+                ErrorCode.ORDER_ALREADY_CONFIRMED,
+                "The answers of a confirmed or ended order are not changed any more.",
                 status=state.status,
             )
         return TeikiError(

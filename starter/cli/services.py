@@ -162,7 +162,7 @@ def simulate(
     if as_json:
         print_json(report)
         return
-    from starter.simulate.report import summary, table  # noqa: PLC0415
+    from starter.simulate.report_for_people import summary, table  # noqa: PLC0415
 
     console = answers()
     console.print(table(report))

@@ -1,13 +1,11 @@
 """Playing an order: as a subscription is played, with a till for the Konbini slips (spec: interfaces.md §3).
 
 Who pays at the till is the scenario; the payment company then tells of it as its webhooks would, unless the event says
-that the notice is lost, doubled or late. The order must end the same.
+`lost: true`; a notice that comes late, or again, is `do: deposit_notice`. The order must end the same.
 """
 
 from __future__ import annotations
 
-import heapq
-from datetime import datetime
 from typing import Any, Final
 
 from domain.errors import ErrorCode, TeikiError
@@ -54,7 +52,6 @@ class OrderPlayer(Player):
 
     async def _begin(self) -> None:
         wanted = self._wanted
-        self._late_notices: list[tuple[datetime, int, str]] = []
         product = await self._teiki.products.put_terms(name=wanted.name, terms=wanted.terms)
         by_card = wanted.way in (Pay.CARD, Pay.RECURRING)
         card = await self._card(self._scenario.token) if by_card else ""
@@ -103,12 +100,14 @@ class OrderPlayer(Player):
         """Notes, answers and who holds the permission."""
         given = event.arguments()
         given["actor"] = actor_of(given, customer=self._customer, usually="operator")
+        told_after = await last_written(await self._teiki.database(), self._objects)
         if event.do == "note":
-            # The operation leaves a comment of its own in no place: the note is the comment.
             await self._order.note(_taken(given, "text", "note", "comment"), **given)
+            self._accepted(event, told_after)
         elif event.do == "identify":
             told = _taken(given, "identification", "information", "fields")
             await self._teiki.orders.identify(self._order.permission_id, told, **given)
+            self._accepted(event, told_after)
         elif event.do == "change_custom_fields":
             await self._order.change_custom_fields(
                 _taken(given, "fields", "custom_fields", "answers"), **given
@@ -131,35 +130,22 @@ class OrderPlayer(Player):
             raise TeikiError(
                 ErrorCode.NOT_KONBINI, "Only a Konbini order has slips.", pay=self._wanted.way.value
             )
-        paid = AtTheTill.model_validate({"do": event.do, **event.arguments()})
-        paid.require_amount(self._wanted.terms.price)
-        number = paid.slip_number(self._slips)
+        visit = AtTheTill.model_validate({"do": event.do, **event.arguments()})
+        visit.require_amount(self._wanted.terms.price)
+        number = visit.slip_number(self._slips)
         gateway_id = await self._gateway_id(number)
         told_after = await last_written(await self._teiki.database(), self._objects)
-        for _ in range(paid.times):
-            await paid.pay(self._lab.http, gateway_id, at=event.at)
-            if paid.lost:
-                continue
-            if paid.delay is None:
-                await self._tell(number, gateway_id)
-            else:
-                heapq.heappush(self._late_notices, (event.at + paid.delay, number, gateway_id))
-        self._aside.append(
-            {"at": event.at, "type": "operation", "do": event.do, "result": "accepted", "seq": told_after}
-        )
+        for _ in range(visit.times):
+            await visit.pay(self._lab.http, gateway_id, at=event.at)
+            if not visit.lost:
+                await self._order.notify_slip(number, gateway_id)
+                await self._quiet()
+        self._accepted(event, told_after)
 
-    async def _tell(self, number: int, gateway_id: str) -> None:
-        await self._order.notify_slip(number, gateway_id)
-        await self._quiet()
-
-    async def _advance(self, to: datetime) -> None:
-        """Notices that are late come in their turn, before what happens at their instant."""
-        while self._late_notices and self._late_notices[0][0] <= to:
-            at, number, gateway_id = heapq.heappop(self._late_notices)
-            await super()._advance(at)
-            await self._tell(number, gateway_id)
-            await self._step_aside()
-        await super()._advance(to)
+    def _accepted(self, event: Event, told_after: int) -> None:
+        """What our own history does not tell as an operation stands behind what was written before it."""
+        entry = {"at": event.at, "type": "operation", "do": event.do, "result": "accepted"}
+        self._aside.append({**entry, "seq": told_after})
 
     async def _gateway_id(self, number: int) -> str:
         slip = await self._teiki.deposits.find(deposit_id(self._order.id, number))

@@ -21,28 +21,29 @@ from starter.simulate.lab import Lab
 from starter.simulate.order_words import actor_of
 from starter.simulate.report import Report, aside_entry, report
 from starter.simulate.scenario import Event, Scenario, token_of
+from starter.simulate.timers import pending_timers
 from starter.teiki import Teiki
 
 _SETTLE_POLL_SECONDS: Final = 0.01
+_SETTLE_MOMENT_SECONDS: Final = 0.003
 _SETTLE_SECONDS_MAX: Final = 120.0
 OF_SUBSCRIPTIONS: Final = frozenset(
     {"suspend", "resume", "cancel", "recover", "change_card", "change_amount"}
 )
 _MOMENT: Final = timedelta(milliseconds=50)
 _STRIDE: Final = timedelta(days=14)
-_MOMENT_MAX: Final = timedelta(milliseconds=400)
-_APART: Final = timedelta(milliseconds=10)
+_CLEARANCE: Final = timedelta(milliseconds=150)
+_TIMERS_PASSED_MAX: Final = 10
 
 
 class Player:
     """Plays one scenario in a laboratory."""
 
-    def __init__(self, lab: Lab, scenario: Scenario) -> None:
+    def __init__(self, lab: Lab, scenario: Scenario, teiki: Teiki | None = None) -> None:
         self._lab = lab
         self._scenario = scenario
         self._now = scenario.start
-        self._moment = _MOMENT
-        self._teiki = Teiki(lab.client, lab.settings, clock=lambda: self._now)
+        self._teiki = teiki or Teiki(lab.client, lab.settings, clock=lambda: self._now)
         self._aside: list[dict[str, Any]] = []
         self._objects: list[str] = []
         """Whose money is played with: ids of subscriptions and orders."""
@@ -54,20 +55,32 @@ class Player:
             TeikiError: when the subscription itself is refused; refused events are part of the report instead.
         """
         async with self._teiki:
-            self._customer = await self._teiki.customers.put(email="scenario@example.com")
-            await self._begin()
-            # Taken after the creation, so it is at most some milliseconds late: an event at a due instant comes second.
-            self._clock = ScenarioClock.starting(
-                self._scenario.start, await self._lab.environment.get_current_time()
-            )
-            for event in sorted(self._scenario.events, key=lambda event: event.at):
-                await self._advance(event.at)
-                await self._do(event)
-            await self._advance(self._scenario.until)
-            try:
-                return await self._report()
-            finally:
-                await self._clear_away()
+            await self.begin()
+            for event in self._scenario.in_order:
+                await self.let_happen(event)
+            return await self.end()
+
+    async def begin(self) -> None:
+        """Open what is played, at the scenario's start."""
+        self._customer = await self._teiki.customers.put(email="scenario@example.com")
+        await self._begin()
+        # Taken after the creation, so it is at most some milliseconds late: an event at a due instant comes second.
+        self._clock = ScenarioClock.starting(
+            self._scenario.start, await self._lab.environment.get_current_time()
+        )
+
+    async def let_happen(self, event: Event) -> None:
+        """The next event, at its instant."""
+        await self._advance(event.at)
+        await self._do(event)
+
+    async def end(self) -> Report:
+        """Let time pass until the end, and read the books."""
+        await self._advance(self._scenario.until)
+        try:
+            return await self._report()
+        finally:
+            await self._clear_away()
 
     # ------------------------------------------------------------------ what is played
 
@@ -96,12 +109,13 @@ class Player:
     async def _advance(self, to: datetime) -> None:
         """Let time pass until the scenario's clock shows `to`, and everything due by then is done."""
         await self._quiet()
-        # A moment more: what is due at this very instant comes before the event, every time.
-        end = self._clock.engine_time(to) + self._moment
-        while (remaining := end - await self._lab.environment.get_current_time()) > self._moment:
-            # One call may take half a minute of real time, and each timer on the way takes some.
-            await self._lab.environment.sleep(min(remaining, _STRIDE))
+        target = self._clock.engine_time(to)
+        while (remaining := target - await self._lab.environment.get_current_time()) > timedelta():
+            # A moment more: what is due at this very instant comes before the event, every time. One call may take half
+            # a minute of real time, and each timer on the way takes some: not all at once.
+            await self._lab.environment.sleep(min(remaining + _MOMENT, _STRIDE))
             await self._quiet()
+            await self._keep_clear_of_timers()
         self._now = to
 
     async def _quiet(self) -> None:
@@ -114,7 +128,8 @@ class Player:
             quiet = 0 if busy else quiet + 1
             if asyncio.get_running_loop().time() > deadline:
                 raise TeikiError(ErrorCode.ENGINE_UNAVAILABLE, "The simulation does not come to rest.")
-            await asyncio.sleep(_SETTLE_POLL_SECONDS if busy else 0)
+            # What one tells another is under way for a moment, in which neither looks busy.
+            await asyncio.sleep(_SETTLE_POLL_SECONDS if busy else _SETTLE_MOMENT_SECONDS)
 
     async def _is_busy(self, workflow_id: str) -> bool:
         try:
@@ -125,14 +140,21 @@ class Player:
             raise
         return bool(described.pending_activities or described.HasField("pending_workflow_task"))
 
-    async def _step_aside(self) -> None:
-        """Let the next event come a little later than what this one set in motion.
+    async def _keep_clear_of_timers(self) -> None:
+        """Let timers that are about to fire go first.
 
-        People write whole hours, and our pauses are whole hours: a timer set by one event would fire in the very
-        millisecond of another, and the time-skipping server rejects a workflow that cancels a timer just then.
+        People write whole hours, and our pauses are whole hours. The time-skipping server rejects a workflow that
+        cancels a timer in the very millisecond in which it fires, and never recovers.
         """
-        spent = await self._lab.environment.get_current_time() - self._clock.engine_time(self._now)
-        self._moment = max(_MOMENT, spent + _APART) if spent < _MOMENT_MAX else _MOMENT
+        environment = self._lab.environment
+        for _ in range(_TIMERS_PASSED_MAX):
+            now = await environment.get_current_time()
+            timers = [await pending_timers(self._lab.client, name) for name in self._workflow_ids()]
+            near = [at for of_one in timers for at in of_one if at < now + _CLEARANCE]
+            if not near:
+                return
+            await environment.sleep(max(*near, now) - now + _MOMENT)
+            await self._quiet()
 
     # ------------------------------------------------------------------ events
 
@@ -152,7 +174,6 @@ class Player:
             )
             self._aside.append(aside_entry(event, mistake))
         await self._quiet()
-        await self._step_aside()
 
     async def _operation(self, event: Event) -> None:
         if event.do not in OF_SUBSCRIPTIONS:

@@ -38,6 +38,7 @@ Operation = Literal[
     "deposit_paid",
     "deposit_preliminary",
     "deposit_preliminary_canceled",
+    "deposit_notice",
     # of customers
     "credit",
     "block_all",
@@ -100,6 +101,11 @@ class Scenario(BaseModel):
                 ErrorCode.SCENARIO_INVALID, "An event is outside the scenario's time.", at=outside[0]
             )
         return self
+
+    @property
+    def in_order(self) -> list[Event]:
+        """The events as they happen; those of one instant as they are written."""
+        return sorted(self.events, key=lambda event: event.at)
 
     @property
     def token(self) -> str | None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from domain.durations import parse_duration
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
 
-NOTICES: Final = {
+NOTICES: Final[dict[str, str | None]] = {
     "deposit_paid": "confirmed",
     "deposit_preliminary": "preliminary",
     "deposit_preliminary_canceled": "preliminary_canceled",
+    "deposit_notice": None,
 }
+"""What the till is told. A notice that comes late, or once more, is no visit to it."""
 _HELD_BY: Final = frozenset({"by", "actor", "comment", "store"})
 """Written by people, and of no consequence: whoever has the slip pays."""
 
@@ -28,7 +29,6 @@ class AtTheTill(BaseModel):
         slip: the number of the slip; None: the latest one.
         times: the same slip so often.
         lost: nobody is told; the slip's workflow finds out by asking.
-        delay: the notice comes so much later, an ISO 8601 duration of hours, minutes, days.
         amount: what is paid; a till takes what is printed on the slip and nothing else.
     """
 
@@ -38,23 +38,12 @@ class AtTheTill(BaseModel):
     slip: int | None = Field(default=None, ge=1)
     times: int = Field(default=1, ge=1, le=20)
     lost: bool = False
-    delay: timedelta | None = None
     amount: Money | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _without_who(cls, given: Any) -> Any:
         return {name: value for name, value in given.items() if name not in _HELD_BY}
-
-    @field_validator("delay", mode="before")
-    @classmethod
-    def _readable(cls, delay: Any) -> Any:
-        if not isinstance(delay, str):
-            return delay
-        duration = parse_duration(delay)
-        if duration.months:
-            raise TeikiError(ErrorCode.INVALID_DURATION, "A notice is late by days or less.", text=delay)
-        return timedelta(days=duration.days, seconds=duration.seconds)
 
     def require_amount(self, price: Money | None) -> None:
         """Refuses another amount than the slip's."""
@@ -71,6 +60,8 @@ class AtTheTill(BaseModel):
         Raises:
             TeikiError: `invalid_status` for a notice that cannot be about the slip any more.
         """
+        if NOTICES[self.do] is None:
+            return
         body = {"slip": gateway_id, "notice": NOTICES[self.do], "at": at.isoformat()}
         async with http.post("/_shop/pay", json=body) as answer:
             content = await answer.json()

@@ -24,11 +24,33 @@ def lines_of(report: Report) -> list[str]:
     """Everything the report says, one line each, the final state and the books last."""
     usual = next((entry["amount"] for entry in report.timeline if entry["type"] == "charge"), None)
     lines = [f"{_clock(entry['at'])} {_what(entry, usual)}" for entry in report.timeline]
-    final = report.final
+    return [*lines, *_ending(report.final), f"books {_books(report.ledger['gateway_settled'])}"]
+
+
+def _ending(final: dict[str, Any]) -> list[str]:
+    if "order_status" in final:
+        return _ending_of_order(final)
     following = f", next {_clock(final['next_payment_at'])}" if final["next_payment_at"] else ""
     ending = f", ends {_clock(final['cancel_at'])}" if final["cancel_at"] else ""
-    lines.append(f"final {final['status']}, {final['charges']} charges{following}{ending}")
-    return [*lines, f"books {_books(report.ledger['gateway_settled'])}"]
+    return [f"final {final['status']}, {final['charges']} charges{following}{ending}"]
+
+
+def _ending_of_order(final: dict[str, Any]) -> list[str]:
+    """The order, its permission, its money; what is nothing is not said."""
+    permission = final["permission"]
+    access = "no permission"
+    if permission:
+        until = f" to {_clock(permission['ends_at'])}" if permission["ends_at"] else ""
+        access = f"permission {permission['status']} {_clock(permission['starts_at'])}{until}"
+        access += f" no. {permission['membership_number']}" if permission["membership_number"] else ""
+    more = [f"{name} {_money(final[name])}" for name in ("refunded", "fees") if final[name]["minor"]]
+    more += [f"points {final['points']}"] if final["points"] else []
+    more += [f"expires on {final['expires_on']}"] if final["expires_on"] else []
+    return [
+        f"final order {final['order_status']}, {final['payment_status']}",
+        access,
+        *filter(None, [", ".join(more)]),
+    ]
 
 
 def assert_told(report: Report, expected: str) -> None:
@@ -70,19 +92,45 @@ def _what(entry: dict[str, Any], usual: dict[str, Any] | None) -> str:
         due = f", due {entry['due'][:10]}" if entry["due"][:10] != entry["at"][:10] else ""
         return f"charge {number} {entry['outcome']}{decline}{due}{_amount(entry['amount'], usual)}"
     if kind == "status":
-        assert entry["object"] == "subscription"
-        return f"status {entry['from']} → {entry['to']} ({entry['reason']})"
+        return _status(entry)
     if kind == "operation":
         refused = f"refused: {entry['code']}" if entry["result"] == "refused" else entry["result"]
         return f"{entry['do']} {refused}"
     if kind == "skip":
         return f"skip {entry['payment']}, due {entry['due'][:10]} ({entry['reason']})"
-    assert kind == "refund"
-    return f"refund {entry['payment']} {entry['outcome']} ({entry['reason']})"
+    if kind == "refund":
+        how = (
+            f"failed ({entry['decline']})"
+            if entry["outcome"] == "failed"
+            else f"{entry['outcome']} ({entry['reason']})"
+        )
+        return f"refund {entry['payment']} {how}"
+    return _beside(entry)
+
+
+def _status(entry: dict[str, Any]) -> str:
+    thing = "status" if entry["object"] == "subscription" else entry["object"]
+    if thing == "deposit" and entry["payment"] > 1:
+        thing = f"deposit {entry['payment']}"
+    change = f"{entry['from']} → {entry['to']}" if entry["from"] else f"→ {entry['to']}"
+    return f"{thing} {change} ({entry['reason']})"
+
+
+def _beside(entry: dict[str, Any]) -> str:
+    if entry["type"] == "points":
+        return f"points {entry['points']:+} ({entry['what']})"
+    if entry["type"] == "fee":
+        return f"fee {_money(entry['amount'])} ({entry['reason']})"
+    assert entry["type"] == "incident"
+    return f"incident {entry['kind']}"
 
 
 def _amount(amount: dict[str, Any], usual: dict[str, Any] | None) -> str:
-    return "" if amount == usual else f", {Money.model_validate(amount)}"
+    return "" if amount == usual else f", {_money(amount)}"
+
+
+def _money(amount: dict[str, Any]) -> str:
+    return str(Money.model_validate(amount))
 
 
 def _books(totals: dict[str, int]) -> str:
