@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from temporalio import activity
-from temporalio.client import WorkflowHistory
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -346,6 +346,7 @@ async def on_stage(environment: WorkflowEnvironment, story: str) -> AsyncIterato
             *desk.registered(),
             *FakeReconciliation().registered(),
             *FakeWebhooks().registered(),
+            *FakeOrders().registered(),
         ],
     )
     async with worker:
@@ -354,15 +355,31 @@ async def on_stage(environment: WorkflowEnvironment, story: str) -> AsyncIterato
             await stage.handle.terminate("recorded")
 
 
-async def runs_of(stage: Stage) -> list[WorkflowHistory]:
+async def runs_of(client: Client, handle: WorkflowHandle[Any, Any]) -> list[WorkflowHistory]:
     """The histories of a chain of runs, oldest first."""
-    client, run_id, runs = stage.environment.client, stage.handle.first_execution_run_id, []
+    runs: list[WorkflowHistory] = []
+    run_id = handle.first_execution_run_id or await _first_run(handle)
     while run_id:
-        handle = client.get_workflow_handle(stage.handle.id, run_id=run_id)
-        runs.append(await handle.fetch_history())
+        runs.append(await client.get_workflow_handle(handle.id, run_id=run_id).fetch_history())
         last = runs[-1].events[-1]
         run_id = last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
     return runs
+
+
+async def _first_run(handle: WorkflowHandle[Any, Any]) -> str:
+    started = (await handle.fetch_history()).events[0].workflow_execution_started_event_attributes
+    return started.first_execution_run_id or (await handle.describe()).run_id
+
+
+async def save(client: Client, handle: WorkflowHandle[Any, Any], name: str) -> None:
+    """Each run of a workflow as a file of its own; in place of what was recorded under this name."""
+    runs = await runs_of(client, handle)
+    for old in HISTORIES.glob(f"{name}.*.json"):
+        old.unlink()
+    for number, run in enumerate(runs, start=1):
+        text = json.dumps(anonymous(run.to_json_dict()), indent=1, ensure_ascii=False) + "\n"
+        (HISTORIES / f"{name}.{number}.json").write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{name}: {len(runs)} runs, {sum(len(run.events) for run in runs)} events\n")
 
 
 def anonymous(value: Any) -> Any:
@@ -380,13 +397,7 @@ async def record(names: list[str]) -> None:
         for name in names:
             async with on_stage(environment, name) as stage:
                 await STORIES[name](stage)
-                runs = await runs_of(stage)
-            for old in HISTORIES.glob(f"{name}.*.json"):
-                old.unlink()
-            for number, run in enumerate(runs, start=1):
-                text = json.dumps(anonymous(run.to_json_dict()), indent=1, ensure_ascii=False) + "\n"
-                (HISTORIES / f"{name}.{number}.json").write_text(text, encoding="utf-8")
-            sys.stdout.write(f"{name}: {len(runs)} runs, {sum(len(run.events) for run in runs)} events\n")
+                await save(environment.client, stage.handle, name)
 
 
 if __name__ == "__main__":
