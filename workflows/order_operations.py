@@ -30,7 +30,7 @@ class OrderOperations(OrderMemory):
     """Updates and queries of `Order`."""
 
     @workflow.update(
-        description="Wait until the order is placed, and a card payment has its first answer or a token gave its access."
+        description="Wait until the order is placed: a card has its first answer, a token its access."
     )
     async def await_placed(self) -> messages.OrderOpened:
         await workflow.wait_condition(self._is_placed)

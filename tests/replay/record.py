@@ -23,6 +23,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.contracts.billing import Outcome, Twin, VerifyResult
+from activities.contracts.orders import AddNote, Identify
 from activities.contracts.reconciliation import ReconciliationInput
 from activities.contracts.records import (
     ADD_PAYMENT_METHOD,
@@ -47,11 +48,14 @@ from tests.workflows.conftest import START, Stage
 from tests.workflows.fake_reconciliation import FakeReconciliation
 from tests.workflows.fake_webhooks import FakeWebhooks
 from tests.workflows.fakes import FakeRecords
+from tests.workflows.order_fakes import FakeOrders
 from worker import WORKFLOWS
 from workflows import messages
 from workflows.catalogue import (
+    AddNoteEntry,
     AddPaymentMethodEntry,
     CloseIncidentEntry,
+    IdentifyEntry,
     PutCustomerEntry,
     PutProductEntry,
 )
@@ -294,6 +298,22 @@ async def an_incident_closed(stage: Stage) -> None:
     await _enter(stage, CloseIncidentEntry, order)
 
 
+async def a_note(stage: Stage) -> None:
+    order = AddNote(order_id="ord_1", request_id="q-6", actor="operator:recorder", text="Called.", at=START)
+    await _enter(stage, AddNoteEntry, order)
+
+
+async def an_identification(stage: Stage) -> None:
+    order = Identify(
+        permission_id="per_1",
+        request_id="q-7",
+        actor="operator:recorder",
+        identification={"seat": "12"},
+        at=START,
+    )
+    await _enter(stage, IdentifyEntry, order)
+
+
 async def _enter(stage: Stage, workflow: Any, order: Any) -> None:
     client = stage.environment.client
     name = f"catalogue/{workflow.__name__}/{order.request_id}"
@@ -325,6 +345,8 @@ STORIES: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
         a_reconciliation,
         a_webhook_inbox,
         notified_while_unknown,
+        a_note,
+        an_identification,
     )
 }
 

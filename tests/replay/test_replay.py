@@ -72,6 +72,8 @@ def test_the_recorded_histories_reach_every_kind_of_command_and_message():
         "billing.verify",
         "subscription.open",
         "subscription.record",
+        *("orders.open", "orders.record", "orders.record_deposit", "orders.stop_subscription"),
+        *("orders.add_note", "orders.identify"),
         "suspend",
         "resume",
     ):
@@ -84,6 +86,8 @@ def test_the_recorded_histories_reach_every_kind_of_command_and_message():
         "open_card_link",
         "settle_attention",
         "await_opened",
+        *("await_placed", "use", "process_access", "cancel_order", "cancel_subscription"),
+        *("issue_slip", "change_custom_fields"),
     ):
         assert f'"name": "{word}"' in text, word
 

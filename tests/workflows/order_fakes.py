@@ -145,7 +145,7 @@ class FakeOrders(OrdersContract):
             konbini_refundable=self.is_konbini_refundable,
         )
         return OpenOrderResult(
-            outcome="opened", order_id=order.order_id, number="20230801-0000001", terms=terms
+            outcome="opened", order_id=order.order_id, number="20230801-1", terms=terms
         )
 
     @activity.defn(name=RECORD_ORDER)
