@@ -241,6 +241,16 @@ def late_money(state: DepositState, gateway_id: str, amount_minor: int, now: dat
     return True
 
 
+def may_be_given_up(state: DepositState, now: datetime) -> bool:
+    """Nobody wants it any more, and no request of ours can still arrive: what is not found then was never issued.
+
+    The key's age, which keeps a charge from being sent again, does not matter where nothing is sent.
+    """
+    flight = state.flight
+    assert flight is not None
+    return now - flight.resent_at >= timedelta(seconds=flight.horizon_s)
+
+
 def require_open(state: DepositState) -> None:
     """Refuses what is meant for a slip that can still be paid."""
     if state.is_ended:

@@ -176,6 +176,11 @@ def _unpaid(state: State, fact: DepositFact, now: datetime) -> list[Event]:
         payment = PaymentStatus.PAYMENT_DEADLINE_EXPIRED if expired else PaymentStatus.CANCEL_BEFORE_PAYMENT
         reason = "deposit_expired" if expired else "payment_failed"
         return [*back, *change_payment(state, payment, reason), move(state, OrderStatus.CANCELED, reason)]
+    if fact.status is DepositStatus.CANCELED and state.slip is not None and state.slip.cancel is None:
+        # Not by this order's wish: somebody stopped the slip in the engine, and nobody could pay the order any more.
+        back = _preliminary_taken_back(state, now) if state.is_preliminary else []
+        unpaid = change_payment(state, PaymentStatus.CANCEL_BEFORE_PAYMENT, "slip_canceled")
+        return [*back, *unpaid, move(state, OrderStatus.CANCELED, "slip_canceled")]
     return []
 
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from pydantic import BaseModel
 from temporalio.client import (
@@ -36,6 +37,10 @@ from starter.precedence import precedence
 
 _PATIENCE_SECONDS: Final = 30.0
 """How long a caller waits for an answer. What was accepted goes on without the caller."""
+
+_UPDATES_AT_ONCE: Final = 6
+"""Commands of ours to one workflow that are under way at the same time. The server takes ten in all and puts the
+eleventh off for seconds: a crowd at one door waits here, in its order, and leaves room for other processes."""
 
 _LOOK_EVERY_SECONDS: Final = 0.5
 """How often the progress of long work is asked for."""
@@ -69,6 +74,7 @@ class Engine:
         self._client = client
         self._task_queue = task_queue
         self._precedence = precedence
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     @property
     def address(self) -> str:
@@ -184,10 +190,21 @@ class Engine:
 
     async def update(self, workflow_id: str, update: Any, command: Any, *, update_id: str) -> Any:
         """Send a command to a running workflow; raises `NotRunning` when there is none."""
-        async with _translated(workflow_id), self._precedence(self._client, workflow_id):
+        async with (
+            _translated(workflow_id),
+            self._turn(workflow_id),
+            self._precedence(self._client, workflow_id),
+        ):
             return await self._client.get_workflow_handle(workflow_id).execute_update(
                 update, command, id=update_id
             )
+
+    def _turn(self, workflow_id: str) -> asyncio.Semaphore:
+        """Kept as long as somebody waits in it."""
+        turn = self._turns.get(workflow_id)
+        if turn is None:
+            turn = self._turns[workflow_id] = asyncio.Semaphore(_UPDATES_AT_ONCE)
+        return turn
 
     async def signal(self, workflow_id: str, signal: str, argument: BaseModel) -> None:
         """Tell a running workflow something; raises `NotRunning` when there is none."""

@@ -261,7 +261,7 @@ class Order:
                 order_workflow_id(self.id), OrderWorkflow.snapshot
             )
         except NotRunning as error:
-            raise await self._ended(error) from error
+            raise await self._ended(None) from error
         if snapshot.state is None or snapshot.state.terms.price is None:
             return None
         return Money(minor=returned_by_cancel(snapshot.state), currency=snapshot.state.terms.price.currency)
@@ -317,7 +317,7 @@ class Order:
             raise await self._ended(command) from error
         return answer
 
-    async def _ended(self, command: Command) -> TeikiError:
+    async def _ended(self, command: Command | None) -> TeikiError:
         """Why an order without a workflow takes no command: the same word as while it still ran."""
         state = await ended_state(await self._teiki.database(), self.id)
         if state is None:

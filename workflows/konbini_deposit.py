@@ -108,6 +108,8 @@ class KonbiniDeposit(Entity):
         mode = question_mode(self._state.flight, self._now(), wanted=not voids, ended=voids)
         if step.name == "ask":
             mode = Mode.ASK  # a slip is pending for days; nothing is given up before its end
+        elif voids and deposits.may_be_given_up(self._state, self._now()):
+            mode = Mode.GIVE_UP
         await self._concluded(await self._ask(mode), voids=voids)
 
     async def _ask(self, mode: Mode, *, verdict: Verdict | None = None) -> Outcome:

@@ -29,7 +29,9 @@ Apply = Callable[[State, datetime], list[Event]]
 class OrderOperations(OrderMemory):
     """Updates and queries of `Order`."""
 
-    @workflow.update(description="Wait until the order is placed, and a card payment has its first answer.")
+    @workflow.update(
+        description="Wait until the order is placed: a card has its first answer, a token its access."
+    )
     async def await_placed(self) -> messages.OrderOpened:
         await workflow.wait_condition(self._is_placed)
         if self._opened is not None:
@@ -40,7 +42,8 @@ class OrderOperations(OrderMemory):
     def _is_placed(self) -> bool:
         if self._opened is not None or self._state is None:
             return self._opened is not None
-        waits = self._state.terms.pay is Pay.CARD and self._state.status is OrderStatus.IN_PROCESS
+        at_once = self._state.terms.pay in (Pay.CARD, Pay.NONE)
+        waits = at_once and self._state.status is OrderStatus.IN_PROCESS
         return not waits or self._state.in_flight is not None
 
     @workflow.update(description="The content is used or viewed: the purchase is confirmed.")

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from temporalio import activity
-from temporalio.client import WorkflowHistory
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.contracts.billing import Outcome, Twin, VerifyResult
+from activities.contracts.orders import AddNote, Identify
 from activities.contracts.reconciliation import ReconciliationInput
 from activities.contracts.records import (
     ADD_PAYMENT_METHOD,
@@ -49,11 +50,14 @@ from tests.workflows.fake_exports import broken, refused
 from tests.workflows.fake_reconciliation import FakeReconciliation
 from tests.workflows.fake_webhooks import FakeWebhooks
 from tests.workflows.fakes import FakeRecords
+from tests.workflows.order_fakes import FakeOrders
 from worker import WORKFLOWS
 from workflows import messages
 from workflows.catalogue import (
+    AddNoteEntry,
     AddPaymentMethodEntry,
     CloseIncidentEntry,
+    IdentifyEntry,
     PutCustomerEntry,
     PutProductEntry,
 )
@@ -347,6 +351,22 @@ async def _request_export(stage: Stage, export_id: str, script: list[Any]) -> No
     await stage.handle.execute_update(ExportWorkflow.await_opened)
 
 
+async def a_note(stage: Stage) -> None:
+    order = AddNote(order_id="ord_1", request_id="q-6", actor="operator:recorder", text="Called.", at=START)
+    await _enter(stage, AddNoteEntry, order)
+
+
+async def an_identification(stage: Stage) -> None:
+    order = Identify(
+        permission_id="per_1",
+        request_id="q-7",
+        actor="operator:recorder",
+        identification={"seat": "12"},
+        at=START,
+    )
+    await _enter(stage, IdentifyEntry, order)
+
+
 async def _enter(stage: Stage, workflow: Any, order: Any) -> None:
     client = stage.environment.client
     name = f"catalogue/{workflow.__name__}/{order.request_id}"
@@ -383,6 +403,8 @@ STORIES: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
         an_export_that_waited,
         an_export_that_made_way,
         a_sweep,
+        a_note,
+        an_identification,
     )
 }
 
@@ -405,6 +427,7 @@ async def on_stage(environment: WorkflowEnvironment, story: str) -> AsyncIterato
             *FakeReconciliation().registered(),
             *FakeWebhooks().registered(),
             *stage.exports.registered(),
+            *FakeOrders().registered(),
         ],
     )
     async with worker:
@@ -413,15 +436,31 @@ async def on_stage(environment: WorkflowEnvironment, story: str) -> AsyncIterato
             await stage.handle.terminate("recorded")
 
 
-async def runs_of(stage: Stage) -> list[WorkflowHistory]:
+async def runs_of(client: Client, handle: WorkflowHandle[Any, Any]) -> list[WorkflowHistory]:
     """The histories of a chain of runs, oldest first."""
-    client, run_id, runs = stage.environment.client, stage.handle.first_execution_run_id, []
+    runs: list[WorkflowHistory] = []
+    run_id = handle.first_execution_run_id or await _first_run(handle)
     while run_id:
-        handle = client.get_workflow_handle(stage.handle.id, run_id=run_id)
-        runs.append(await handle.fetch_history())
+        runs.append(await client.get_workflow_handle(handle.id, run_id=run_id).fetch_history())
         last = runs[-1].events[-1]
         run_id = last.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
     return runs
+
+
+async def _first_run(handle: WorkflowHandle[Any, Any]) -> str:
+    started = (await handle.fetch_history()).events[0].workflow_execution_started_event_attributes
+    return started.first_execution_run_id or (await handle.describe()).run_id
+
+
+async def save(client: Client, handle: WorkflowHandle[Any, Any], name: str) -> None:
+    """Each run of a workflow as a file of its own; in place of what was recorded under this name."""
+    runs = await runs_of(client, handle)
+    for old in HISTORIES.glob(f"{name}.*.json"):
+        old.unlink()
+    for number, run in enumerate(runs, start=1):
+        text = json.dumps(anonymous(run.to_json_dict()), indent=1, ensure_ascii=False) + "\n"
+        (HISTORIES / f"{name}.{number}.json").write_text(text, encoding="utf-8")
+    sys.stdout.write(f"{name}: {len(runs)} runs, {sum(len(run.events) for run in runs)} events\n")
 
 
 def anonymous(value: Any) -> Any:
@@ -439,13 +478,7 @@ async def record(names: list[str]) -> None:
         for name in names:
             async with on_stage(environment, name) as stage:
                 await STORIES[name](stage)
-                runs = await runs_of(stage)
-            for old in HISTORIES.glob(f"{name}.*.json"):
-                old.unlink()
-            for number, run in enumerate(runs, start=1):
-                text = json.dumps(anonymous(run.to_json_dict()), indent=1, ensure_ascii=False) + "\n"
-                (HISTORIES / f"{name}.{number}.json").write_text(text, encoding="utf-8")
-            sys.stdout.write(f"{name}: {len(runs)} runs, {sum(len(run.events) for run in runs)} events\n")
+                await save(environment.client, stage.handle, name)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,8 @@ def test_the_recorded_histories_reach_every_kind_of_command_and_message():
         "billing.verify",
         "subscription.open",
         "subscription.record",
+        *("orders.open", "orders.record", "orders.record_deposit", "orders.stop_subscription"),
+        *("orders.add_note", "orders.identify"),
         "suspend",
         "resume",
     ):
@@ -84,6 +86,8 @@ def test_the_recorded_histories_reach_every_kind_of_command_and_message():
         "open_card_link",
         "settle_attention",
         "await_opened",
+        *("await_placed", "use", "process_access", "cancel_order", "cancel_subscription"),
+        *("issue_slip", "change_custom_fields"),
     ):
         assert f'"name": "{word}"' in text, word
 
@@ -129,7 +133,7 @@ def test_the_fingerprint_sees_the_commands_it_is_there_for():
     listed = [line for lines in fingerprint().values() for line in lines]
     for wanted in (
         "SubscriptionMoney._charge: execute_activity_method(BillingContract.charge)",
-        "Subscription._reached: wait_condition(timeout)",
+        "Entity._waited_until: wait_condition(timeout)",
         "Subscription._continue_as_new: continue_as_new()",
         "Memory._show_status: upsert_search_attributes()",
         "PutCustomerEntry.run: execute_activity_method(RecordsContract.put_customer)",
