@@ -156,7 +156,11 @@ class _Charge(Movement):
     async def transmit(self, begun: attempts.Begun) -> ChargeOutcome:
         assert begun.token is not None
         return await self.gateway.charge(
-            token=begun.token, amount=_amount(begun), reference=self.reference, idempotency_key=self.key
+            token=begun.token,
+            amount=_amount(begun),
+            reference=self.reference,
+            idempotency_key=self.key,
+            installments=self.order.installments,
         )
 
     async def write_settled(self, settled: Settled, *, doubtful: bool) -> None:

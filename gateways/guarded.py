@@ -42,11 +42,21 @@ class GuardedGateway:
         return self._gateway.capabilities
 
     async def charge(
-        self, *, token: str, amount: Money, reference: str, idempotency_key: str
+        self,
+        *,
+        token: str,
+        amount: Money,
+        reference: str,
+        idempotency_key: str,
+        installments: int | None = None,
     ) -> ChargeOutcome:
         return await self._write(
             lambda: self._gateway.charge(
-                token=token, amount=amount, reference=reference, idempotency_key=idempotency_key
+                token=token,
+                amount=amount,
+                reference=reference,
+                idempotency_key=idempotency_key,
+                installments=installments,
             )
         )
 

@@ -142,6 +142,8 @@ class GatewayCharge(BaseModel):
     created_at: datetime
     deposit: Literal["unpaid", "preliminary"] | None = None
     """Of a pending Konbini charge only: the slip is unpaid, or a preliminary notice (速報) has come."""
+    installments: int | None = None
+    """Of a card charge: in how many parts the customer pays it; None: at once."""
     fee_minor: int = 0
     """Of a refund: what the gateway takes for the bank remittance, in the charge's currency."""
 
@@ -213,8 +215,18 @@ class PaymentGateway(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     async def charge(
-        self, *, token: str, amount: Money, reference: str, idempotency_key: str
-    ) -> ChargeOutcome: ...
+        self,
+        *,
+        token: str,
+        amount: Money,
+        reference: str,
+        idempotency_key: str,
+        installments: int | None = None,
+    ) -> ChargeOutcome:
+        """Charge a card; `installments`: the customer pays its issuer in so many parts, 2 to 60. The merchant is paid
+        at once all the same.
+        """
+        ...
 
     async def refund(
         self,

@@ -102,6 +102,7 @@ def _record(answer: dict[str, Any]) -> GatewayCharge | None:
             created_at=datetime.fromisoformat(answer["created_at"]),
             deposit=answer.get("deposit"),
             fee_minor=answer.get("fee_minor", 0),
+            installments=answer.get("installments"),
         )
     except (KeyError, TypeError, ValueError, TeikiError):
         return None

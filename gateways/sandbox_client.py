@@ -90,10 +90,18 @@ class SandboxGateway:
         return self._capabilities
 
     async def charge(
-        self, *, token: str, amount: Money, reference: str, idempotency_key: str
+        self,
+        *,
+        token: str,
+        amount: Money,
+        reference: str,
+        idempotency_key: str,
+        installments: int | None = None,
     ) -> ChargeOutcome:
         body = {"token": token, "amount": amount.model_dump(), "reference": reference}
-        return await self._write("/charges", body, idempotency_key, amount=amount)
+        # Left out where there are none: the same request as before there were installments, under the same key.
+        parts = {} if installments is None else {"installments": installments}
+        return await self._write("/charges", body | parts, idempotency_key, amount=amount)
 
     async def refund(
         self,

@@ -63,6 +63,7 @@ class OrderMoney(OrderMemory):
                 row={},
                 **({} if mode is Mode.SEND else {"mode": mode, "turn": flight.asks, "learned_at": now}),
                 **({"verdict": verdict} if verdict else {}),
+                **({"installments": state.terms.installments} if state.terms.installments else {}),
             ),
             activity_id=f"charge-{attempt}-{flight.asks}" + ("-verdict" if verdict else ""),
             summary=f"payment, attempt {attempt}",

@@ -71,7 +71,7 @@ class ChargeInput(BaseModel):
         learned_at: the instant of this question, when it is not the sending itself: what history dates by.
         turn: which question about this attempt this is; a re-send is claimed under it, once.
         verdict: a person settles it; the gateway is asked first and knows better.
-        konbini: it is a slip; None: a card is charged.
+        konbini: it is a slip; None: a card is charged, in so many `installments` or at once.
     """
 
     model_config = ConfigDict(frozen=True, validate_by_name=True)
@@ -90,6 +90,7 @@ class ChargeInput(BaseModel):
     moves: list[Transition] = Field(default_factory=list)
     verdict: Verdict | None = None
     konbini: SlipOrder | None = None
+    installments: int | None = None
 
 
 class Outcome(BaseModel):

@@ -50,13 +50,16 @@ class Api:
         ]
 
     async def charge(self, request: web.Request) -> web.StreamResponse:
-        """POST /charges {token, amount, reference}."""
+        """POST /charges {token, amount, reference, installments?}."""
         body = await read_body(request)
         token = body.get("token")
         if not isinstance(token, str) or not token:
             raise invalid("`token` names what to charge.")
-        amount = read_amount(body)
-        return respond(request, await self._desk.charge(read_write(request, "charge", body, token), amount))
+        amount, installments = read_amount(body), body.get("installments")
+        if installments is not None and (type(installments) is not int or not 2 <= installments <= 60):
+            raise invalid("`installments` is 2 to 60, or left out.")
+        write = read_write(request, "charge", body, token)
+        return respond(request, await self._desk.charge(write, amount, installments=installments))
 
     async def refund(self, request: web.Request) -> web.StreamResponse:
         """POST /charges/{id}/refunds {amount, reference, bank_account?}: the account is for Konbini charges only."""

@@ -61,6 +61,7 @@ class Book:
         reference: str,
         attempt_key: str,
         plan: Plan,
+        installments: int | None = None,
         lag_seconds: float = 0.0,
     ) -> dict[str, Any]:
         """Enter one charge with the fate its plan gives it; look-ups are blind to it for `lag_seconds`."""
@@ -74,6 +75,7 @@ class Book:
             attempt_key=attempt_key,
             minor=amount.minor,
             currency=amount.currency,
+            installments=installments,
             lag_seconds=lag_seconds,
             **_fate(plan),
         )
@@ -349,5 +351,6 @@ def shown(row: sqlite3.Row) -> dict[str, Any]:
         "refunded_minor": row["refunded_minor"],
         "deposit": row["deposit"],
         "fee_minor": row["fee_minor"],
+        "installments": row["installments"],
         "created_at": to_iso(row["created_at_us"]),
     }

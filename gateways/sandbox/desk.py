@@ -84,7 +84,7 @@ class Desk:
         self.outbox = outbox
         self.remittances = remittances
 
-    async def charge(self, write: Write, amount: Money) -> Answer:
+    async def charge(self, write: Write, amount: Money, *, installments: int | None = None) -> Answer:
         """POST /charges. An unknown token is declined as an invalid card, as real gateways do."""
         token = write.token or ""
         # One name for the whole attempt: a keyless request must not become two attempts on the way.
@@ -104,6 +104,7 @@ class Desk:
                 reference=write.reference,
                 attempt_key=attempt_key,
                 plan=plan,
+                installments=installments,
                 lag_seconds=lag_of(strikes),
             )
             return Work(Answer(200, record), by_script)

@@ -36,7 +36,8 @@ CREATE TABLE IF NOT EXISTS movements (          -- charges and refunds, in the o
     created_at_us  INTEGER NOT NULL,
     slip_id        TEXT REFERENCES movements (id),   -- of Konbini charges: the slip they were paid with
     deposit        TEXT CHECK (deposit IN ('unpaid', 'preliminary')),
-    fee_minor      INTEGER NOT NULL DEFAULT 0 CHECK (fee_minor >= 0)
+    fee_minor      INTEGER NOT NULL DEFAULT 0 CHECK (fee_minor >= 0),
+    installments   INTEGER CHECK (installments BETWEEN 2 AND 60)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS movements_reference ON movements (reference, seq);
 CREATE INDEX IF NOT EXISTS movements_visible ON movements (visible_at_us, seq);
@@ -145,6 +146,7 @@ _LATER_COLUMNS: Final = {
     "slip_id": "TEXT REFERENCES movements (id)",
     "deposit": "TEXT CHECK (deposit IN ('unpaid', 'preliminary'))",
     "fee_minor": "INTEGER NOT NULL DEFAULT 0 CHECK (fee_minor >= 0)",
+    "installments": "INTEGER CHECK (installments BETWEEN 2 AND 60)",
 }
 """Columns of `movements` that a file made by an earlier version lacks."""
 

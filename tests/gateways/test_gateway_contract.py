@@ -35,6 +35,20 @@ async def test_an_approved_charge_is_settled_and_found_under_its_reference(candi
     assert await candidate.gateway.get(outcome.gateway_id) == found
 
 
+async def test_the_parts_in_which_a_customer_pays_are_in_the_gateways_book(candidate):
+    reference, key = new_reference(), uuid4().hex
+    order = {"token": await candidate.script(), "amount": YEN_1000, "reference": reference}
+    outcome = await candidate.gateway.charge(**order, idempotency_key=key, installments=3)
+    assert isinstance(outcome, Settled)
+    assert outcome.amount == YEN_1000, "the merchant is paid at once"
+    (found,) = await candidate.gateway.lookup(reference)
+    assert found.installments == 3
+    assert await candidate.gateway.charge(**order, idempotency_key=key, installments=3) == outcome
+    assert len(await candidate.gateway.lookup(reference)) == 1
+    refused = await candidate.gateway.charge(**order, idempotency_key=uuid4().hex, installments=61)
+    assert isinstance(refused, Declined)
+
+
 @pytest.mark.parametrize(
     "amount",
     [Money(minor=1, currency="JPY"), Money(minor=1050, currency="USD"), Money(minor=1001, currency="BHD")],
