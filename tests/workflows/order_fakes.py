@@ -144,9 +144,7 @@ class FakeOrders(OrdersContract):
             ProductTerms.model_validate(self.product),
             konbini_refundable=self.is_konbini_refundable,
         )
-        return OpenOrderResult(
-            outcome="opened", order_id=order.order_id, number="20230801-1", terms=terms
-        )
+        return OpenOrderResult(outcome="opened", order_id=order.order_id, number="20230801-1", terms=terms)
 
     @activity.defn(name=RECORD_ORDER)
     async def record(self, order: RecordOrderInput) -> RecordResult:
