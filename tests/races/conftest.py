@@ -40,6 +40,8 @@ from workflows import order_messages as messages
 from workflows.order import Order as OrderWorkflow
 
 PATIENCE_S = 30.0
+LOOK_EVERY_S = 0.2
+"""Whoever looks all the time slows the race down."""
 
 
 @dataclass
@@ -97,7 +99,7 @@ class Hall:
             while True:
                 if seen := await look():
                     return seen
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(LOOK_EVERY_S)
 
     async def books_agree(self, order: Order, kept: int) -> None:
         """Both books come to hold exactly this of the order's money."""
