@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,19 @@ class Alive:
     def files(self) -> list[str]:
         return sorted(path.name for path in self.directory.iterdir()) if self.directory.is_dir() else []
 
+    def beside(self, name: str) -> Alive:
+        """A queue, a storage and workers of its own over the same servers, for what goes on at the same time."""
+        home = self.home / name
+        (home / "tmp").mkdir(parents=True)
+        own = {"state_dir": home, "exports_task_queue": f"{self.settings.exports_task_queue}-{name}"}
+        return replace(self, settings=self.settings.model_copy(update=own), home=home)
+
     async def client(self, **given: Any) -> Teiki:
         return await Teiki.connect(self.settings.model_copy(update=given))
 
     @asynccontextmanager
     async def worker(self, module: str, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        """A worker process that serves; ended at the end unless it has ended before."""
+        """A worker process that serves, or was killed already; ended at the end unless it has ended before."""
         ready = self.home / f"{uuid.uuid4().hex}.ready"
         _, serves = file_ready(ready)
         process = await spawn(
@@ -66,7 +74,7 @@ class Alive:
         )
         try:
             async with asyncio.timeout(READY_S):
-                while not await serves():
+                while process.returncode != -signal.SIGKILL and not await serves():
                     assert process.returncode is None, tail(self.log)
                     await asyncio.sleep(0.05)
             yield process
@@ -100,9 +108,9 @@ class Alive:
         return opened_workbook(path.read_bytes(), password)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[DevServer, Path, str]]:
-    """A Temporal server on a file that can be searched, and a migrated database."""
+    """A Temporal server on a file that can be searched, and a migrated database; one for all, they take seconds."""
     file = tmp_path_factory.mktemp("temporal") / "temporal.db"
     async with EmbeddedPostgres(durable=False) as postgres, DevServer(database=file) as server:
         url = await postgres.ensure_database("teiki")
@@ -110,8 +118,16 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple
         yield server, file, url
 
 
+@pytest.fixture(scope="session")
+def codec_keys() -> str:
+    """One for all: whoever looks through every history reads them all."""
+    return new_key("k1")
+
+
 @pytest.fixture
-async def alive(world: tuple[DevServer, Path, str], tmp_path: Path, monkeypatch: Any) -> AsyncIterator[Alive]:
+async def alive(
+    world: tuple[DevServer, Path, str], codec_keys: str, tmp_path: Path, monkeypatch: Any
+) -> AsyncIterator[Alive]:
     server, file, url = world
     for name in list(os.environ):
         if name.startswith(("TEIKI_", "TEMPORAL_")):
@@ -120,7 +136,7 @@ async def alive(world: tuple[DevServer, Path, str], tmp_path: Path, monkeypatch:
     (tmp_path / "tmp").mkdir()
     settings = Settings.load(
         database_url=url,
-        codec_keys=new_key("k1"),
+        codec_keys=codec_keys,
         export_secret_keys=new_key("e1"),
         state_dir=tmp_path,
         exports_task_queue=f"exports-{uuid.uuid4().hex[:8]}",
