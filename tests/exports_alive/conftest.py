@@ -29,6 +29,8 @@ from tests.architecture.reading import ROOT
 from tests.db.house import House
 
 READY_S = 30.0
+World = tuple[DevServer, Path, str]
+"""Temporal's server, its file, and the database's address."""
 
 
 @dataclass
@@ -109,7 +111,7 @@ class Alive:
 
 
 @pytest.fixture(scope="session")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[DevServer, Path, str]]:
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """A Temporal server on a file that can be searched, and a migrated database; one for all, they take seconds."""
     file = tmp_path_factory.mktemp("temporal") / "temporal.db"
     async with EmbeddedPostgres(durable=False) as postgres, DevServer(database=file) as server:
@@ -125,22 +127,41 @@ def codec_keys() -> str:
 
 
 @pytest.fixture
-async def alive(
-    world: tuple[DevServer, Path, str], codec_keys: str, tmp_path: Path, monkeypatch: Any
+async def alive(world: World, codec_keys: str, tmp_path: Path, monkeypatch: Any) -> AsyncIterator[Alive]:
+    """A queue nobody works on yet."""
+    async with _alive(world, codec_keys, tmp_path, monkeypatch) as alive:
+        yield alive
+
+
+@pytest.fixture(scope="module")
+async def served(
+    world: World, codec_keys: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Alive]:
+    """A queue with a worker that lives, for all tests of a module that do nothing to it."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        home = tmp_path_factory.mktemp("served")
+        async with (
+            _alive(world, codec_keys, home, monkeypatch) as alive,
+            alive.worker("tests.exports_alive.fused_worker"),
+        ):
+            yield alive
+
+
+@asynccontextmanager
+async def _alive(world: World, codec_keys: str, home: Path, monkeypatch: Any) -> AsyncIterator[Alive]:
     server, file, url = world
     for name in list(os.environ):
         if name.startswith(("TEIKI_", "TEMPORAL_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TEMPORAL_ADDRESS", server.address)
-    (tmp_path / "tmp").mkdir()
+    (home / "tmp").mkdir()
     settings = Settings.load(
         database_url=url,
         codec_keys=codec_keys,
         export_secret_keys=new_key("e1"),
-        state_dir=tmp_path,
+        state_dir=home,
         exports_task_queue=f"exports-{uuid.uuid4().hex[:8]}",
     )
     database = Database.connect(url, pool_size=4)
-    yield Alive(settings, server, file, tmp_path, House(database))
+    yield Alive(settings, server, file, home, House(database))
     await database.close()
