@@ -158,11 +158,16 @@ def peer(rows: Rows, path: Path) -> Path:
                 case (minor, code):
                     sheet.write_number(number, place, minor / 10 ** DECIMALS[code], money[code])
                 case datetime():
-                    sheet.write_datetime(number, place, value.astimezone(TOKYO).replace(tzinfo=None), at)
+                    sheet.write_datetime(number, place, _wall(value), at)
                 case date():
                     sheet.write_datetime(number, place, value, on)
     book.close()
     return path
+
+
+def _wall(instant: datetime) -> datetime:
+    """The clock on the wall, to the second, as the sheet shows it."""
+    return instant.astimezone(TOKYO).replace(tzinfo=None, microsecond=0)
 
 
 @contextmanager
