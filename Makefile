@@ -12,7 +12,7 @@ SEED ?= 7
 PAIRS ?= 500
 GUARD_OFF ?=
 N ?= 10000
-ROWS ?= 1000000
+ROWS ?=
 ORDERS ?= 1000000
 
 .DEFAULT_GOAL := help
@@ -50,8 +50,8 @@ bench: $(INSTALLED) ## count and measure; the last line is JSON
 bench-stampede: $(INSTALLED) ## N subscriptions due at one instant (N=10000); the last line is JSON
 	@$(BIN)/python -m bench.stampede --due $(N)
 
-bench-exports: $(INSTALLED) ## ROWS rows into a workbook, plain and encrypted, beside XlsxWriter; the last line is JSON
-	@$(BIN)/python -m bench.exports --rows $(ROWS)
+bench-exports: $(INSTALLED) ## workbooks of ROWS orders (default 10k, 100k, 1M) from Postgres beside XlsxWriter; the last line is JSON
+	@$(BIN)/python -m bench.exports $(if $(ROWS),--rows $(ROWS))
 
 bench-orders: $(INSTALLED) ## the order list among ORDERS=1000000 orders: p95 of each filter; the last line is JSON
 	@$(BIN)/python -m bench.orders --orders $(ORDERS)

@@ -7,6 +7,7 @@ server-side cursor, all of one instant. Blocking, for a thread; `stop` may be ca
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
@@ -21,6 +22,8 @@ from db.pool import CONNECT_TIMEOUT_S
 BATCH_ROWS: Final = 2_000
 _IDLE_MAX_MS: Final = 120_000
 """A reader that takes nothing for so long is gone; the server lets go of its snapshot."""
+
+_CANCEL_AGAIN_S: Final = 0.1
 
 Query = Select[Any]
 _DRIVER: Final = "postgresql+psycopg"
@@ -43,13 +46,24 @@ class Snapshot:
         return int(row[0])
 
     def batches(self, query: Query, *, size: int = BATCH_ROWS) -> Iterator[list[tuple[Any, ...]]]:
-        """The rows in the query's order, `size` at a time, as plain tuples."""
+        """The rows in the query's order, `size` at a time, as plain tuples.
+
+        The next batch is fetched while the caller works on this one: two processes take turns otherwise, each of which
+        waits for a core of its own.
+        """
         text, values = _written(query)
         # Binary: a third less of the client's time than text, measured on 300,000 rows with instants and numbers.
-        with psycopg.ServerCursor(self._connection, "export") as cursor:
+        with psycopg.ServerCursor(self._connection, "export") as cursor, ThreadPoolExecutor(1) as ahead:
             cursor.execute(text, values, binary=True)
-            while batch := cursor.fetchmany(size):
-                yield batch
+            coming = ahead.submit(cursor.fetchmany, size)
+            try:
+                while batch := coming.result():
+                    coming = ahead.submit(cursor.fetchmany, size)
+                    yield batch
+            finally:
+                while not coming.done():  # nobody wants it any more; canceled before it begins it would go on
+                    self.stop()
+                    wait([coming], _CANCEL_AGAIN_S)
 
     def stop(self) -> None:
         """Cancel what is being asked at the moment; safe from any thread."""

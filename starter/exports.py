@@ -67,7 +67,7 @@ class Exports:
         """Ask for a workbook of everything of a kind, or of what a filter names.
 
         Args:
-            kind: `subscriptions` or `payments`.
+            kind: `orders`, `permissions`, `subscriptions` or `payments`.
             filter: the list's own filter; None: everything.
             password: needed to open the file, any length and characters; None: the file is not encrypted.
             language: of headers and the first sheet.

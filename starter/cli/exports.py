@@ -43,7 +43,9 @@ To = Annotated[
 @app.command()
 def request(
     *,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="subscriptions or payments")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="orders, permissions, subscriptions or payments")
+    ],
     conditions: Annotated[
         list[str] | None,
         typer.Option(

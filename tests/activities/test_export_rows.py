@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
+from sqlalchemy import func, select
 
 from db.engine import Database
 from db.reads.payments import PaymentFilter, list_payments
 from db.reads.subscriptions import SubscriptionFilter, list_subscriptions
+from db.snapshot import snapshot
 from domain.exports import ExportStatus
 from tests.activities.office import Office, now
 from tests.db.house import House
@@ -74,3 +78,28 @@ async def test_what_is_entered_after_the_request_is_not_in_the_file(office):
         rows = office.rows(await office.write(request))
         assert later.subscription_id not in {row[column] for row in rows}
         assert first.subscription_id in {row[column] for row in rows}
+
+
+def test_a_reader_that_takes_no_more_ends_what_is_fetched_ahead(db: Database):
+    many = select(func.generate_series(1, 3_000_000).label("n"))
+    url = db.engine.url.render_as_string(hide_password=False)
+    with snapshot(url, patience=timedelta(minutes=1)) as books:
+        batches = books.batches(many, size=10)
+        assert next(batches) == [(n,) for n in range(1, 11)]
+        batches.close()
+    with snapshot(url, patience=timedelta(minutes=1)) as books:
+        batches = books.batches(many, size=1_000_000)
+        assert len(next(batches)) == 1_000_000
+        batches.close()  # in the middle of the next million
+        with pytest.raises(psycopg.Error):
+            books.count(many)
+
+
+def test_what_goes_wrong_ahead_is_raised_to_the_reader(db: Database):
+    breaks = select((1 / (1_500 - func.generate_series(1, 3_000))).label("n"))
+    url = db.engine.url.render_as_string(hide_password=False)
+    with (
+        snapshot(url, patience=timedelta(minutes=1)) as books,
+        pytest.raises(psycopg.errors.DivisionByZero),
+    ):
+        list(books.batches(breaks, size=1_000))

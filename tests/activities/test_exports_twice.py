@@ -21,7 +21,7 @@ from activities.contracts.exports import (
 from activities.exports import ExportsActivities
 from db import sealed_secrets
 from db.engine import Database
-from domain.exports import ExportStatus
+from domain.exports import DOWNLOAD_LIFE, ExportStatus
 from exports.storage import DirectoryStorage, new_name
 from tests.activities.office import PASSWORD, SEALER, Office, now
 from tests.db.house import House, unique
@@ -331,3 +331,15 @@ async def test_the_sweep_removes_what_is_past_its_life_and_nothing_else(office):
     assert await sealed_secrets.find_secret(office.db, being_written.export_id) is not None
     again = await office.exports.sweep(SweepExports(at=now()))
     assert again.model_dump() == {"files": 0, "secrets": 0, "expired": 0, "failed": 0}
+
+
+@pytest.mark.parametrize("late", [timedelta(seconds=-1), timedelta(0)])
+async def test_a_sweep_takes_the_file_from_the_end_of_the_four_hours_on(office, late):
+    order = await office.creating(password=PASSWORD)
+    written = await office.write(order)
+    ready_at = now()
+    await office.ready(order, written, ready_at)
+    await office.exports.sweep(SweepExports(at=ready_at + DOWNLOAD_LIFE + late))
+    status = (await office.everything(order))[0][0][0]["status"]
+    gone = late == timedelta(0)
+    assert (status, office.files() == []) == ("expired" if gone else "ready", gone)

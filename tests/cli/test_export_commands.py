@@ -208,3 +208,47 @@ async def test_payments_are_listed_with_their_filters(teiki_in_lab, subscribed):
     wrong = await teiki_in_lab("payment", "list", "--state", "lost", "--json")
     assert (wrong.status, wrong.document["code"]) == (1, "invalid_input")
     assert (await teiki_in_lab("payment", "list", "--amount-min", "5", "--json")).status == 1
+
+
+@pytest.fixture
+async def ordered(teiki_in_lab) -> dict:
+    """An order that is paid, and so has a permission."""
+    customer = (await teiki_in_lab("customer", "put", "--email", "Orders@example.com", "--json")).document
+    priced = ("--price", "3500", "--currency", "JPY", "--usage-period", "P30D")
+    product = (await teiki_in_lab("product", "put", "--name", "=配信", *priced, "--json")).document["id"]
+    who = ("--customer", customer["id"], "--product", product)
+    made = await teiki_in_lab("order", "place", *who, "--token", "tok_ok", "--json")
+    assert made.status == 0, made.err
+    return made.document
+
+
+async def test_orders_and_permissions_are_exported_with_their_lists_filters(teiki_in_lab, ordered, tmp_path):
+    shown = ("--language", "en", "--json")
+    mine = ("--filter", "customer_email=orders@example.com", "--filter", "status=complete,canceled")
+    ran = await teiki_in_lab("export", "request", "orders", *mine, *shown, "-o", str(tmp_path / "o.xlsx"))
+    assert ran.status == 0, ran.err
+    about, (header, *rows) = sheets((tmp_path / "o.xlsx").read_bytes())
+    found = [dict(zip(header, row, strict=True)) for row in rows]
+    assert {row["Order status"] for row in found} == {"complete"}
+    (order,) = [row for row in found if row["Order no."] == ordered["number"]]
+    assert (order["Product name"], order["Amount"], order["Currency"]) == ("=配信", 3500, "JPY")
+    assert (order["E-mail"], order["Permission status"]) == ("Orders@example.com", "active")
+    assert any(label == "Filter" and "complete" in text for label, text, *_ in about)
+
+    mine = ("--filter", f"order_number={ordered['number']}", "--filter", "status=active")
+    ran = await teiki_in_lab(
+        "export", "request", "permissions", *mine, *shown, "-o", str(tmp_path / "p.xlsx")
+    )
+    assert ran.status == 0, ran.err
+    _, (header, *rows) = sheets((tmp_path / "p.xlsx").read_bytes())
+    assert [row[header.index("Permission")] for row in rows] == [order["Permission"]]
+    assert {row[header.index("Customer")] for row in rows} == {ordered["customer_id"]}
+
+
+async def test_nothing_found_is_a_workbook_too_and_what_there_is_not_is_refused(teiki_in_lab, ordered):
+    none = await teiki_in_lab("export", "request", "orders", "--filter", "text=nobody%", "--json")
+    assert (none.document["status"], none.document["rows"]) == ("ready", 0)
+    wrong = await teiki_in_lab("export", "request", "orders", "--filter", "status=lost", "--json")
+    assert (wrong.status, wrong.document["field"].partition(".")[0]) == (1, "status")
+    unknown = await teiki_in_lab("export", "request", "permissions", "--filter", "pay=card", "--json")
+    assert (unknown.status, "status" in unknown.document["known"]) == (1, True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from tests.architecture.reading import ROOT
 from tests.db.house import House
 
 READY_S = 30.0
+World = tuple[DevServer, Path, str]
+"""Temporal's server, its file, and the database's address."""
 
 
 @dataclass
@@ -51,12 +54,19 @@ class Alive:
     def files(self) -> list[str]:
         return sorted(path.name for path in self.directory.iterdir()) if self.directory.is_dir() else []
 
+    def beside(self, name: str) -> Alive:
+        """A queue, a storage and workers of its own over the same servers, for what goes on at the same time."""
+        home = self.home / name
+        (home / "tmp").mkdir(parents=True)
+        own = {"state_dir": home, "exports_task_queue": f"{self.settings.exports_task_queue}-{name}"}
+        return replace(self, settings=self.settings.model_copy(update=own), home=home)
+
     async def client(self, **given: Any) -> Teiki:
         return await Teiki.connect(self.settings.model_copy(update=given))
 
     @asynccontextmanager
     async def worker(self, module: str, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        """A worker process that serves; ended at the end unless it has ended before."""
+        """A worker process that serves, or was killed already; ended at the end unless it has ended before."""
         ready = self.home / f"{uuid.uuid4().hex}.ready"
         _, serves = file_ready(ready)
         process = await spawn(
@@ -66,7 +76,7 @@ class Alive:
         )
         try:
             async with asyncio.timeout(READY_S):
-                while not await serves():
+                while process.returncode != -signal.SIGKILL and not await serves():
                     assert process.returncode is None, tail(self.log)
                     await asyncio.sleep(0.05)
             yield process
@@ -100,9 +110,9 @@ class Alive:
         return opened_workbook(path.read_bytes(), password)
 
 
-@pytest.fixture(scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[DevServer, Path, str]]:
-    """A Temporal server on a file that can be searched, and a migrated database."""
+@pytest.fixture(scope="session")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A Temporal server on a file that can be searched, and a migrated database; one for all, they take seconds."""
     file = tmp_path_factory.mktemp("temporal") / "temporal.db"
     async with EmbeddedPostgres(durable=False) as postgres, DevServer(database=file) as server:
         url = await postgres.ensure_database("teiki")
@@ -110,21 +120,48 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple
         yield server, file, url
 
 
+@pytest.fixture(scope="session")
+def codec_keys() -> str:
+    """One for all: whoever looks through every history reads them all."""
+    return new_key("k1")
+
+
 @pytest.fixture
-async def alive(world: tuple[DevServer, Path, str], tmp_path: Path, monkeypatch: Any) -> AsyncIterator[Alive]:
+async def alive(world: World, codec_keys: str, tmp_path: Path, monkeypatch: Any) -> AsyncIterator[Alive]:
+    """A queue nobody works on yet."""
+    async with _alive(world, codec_keys, tmp_path, monkeypatch) as alive:
+        yield alive
+
+
+@pytest.fixture(scope="module")
+async def served(
+    world: World, codec_keys: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Alive]:
+    """A queue with a worker that lives, for all tests of a module that do nothing to it."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        home = tmp_path_factory.mktemp("served")
+        async with (
+            _alive(world, codec_keys, home, monkeypatch) as alive,
+            alive.worker("tests.exports_alive.fused_worker"),
+        ):
+            yield alive
+
+
+@asynccontextmanager
+async def _alive(world: World, codec_keys: str, home: Path, monkeypatch: Any) -> AsyncIterator[Alive]:
     server, file, url = world
     for name in list(os.environ):
         if name.startswith(("TEIKI_", "TEMPORAL_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("TEMPORAL_ADDRESS", server.address)
-    (tmp_path / "tmp").mkdir()
+    (home / "tmp").mkdir()
     settings = Settings.load(
         database_url=url,
-        codec_keys=new_key("k1"),
+        codec_keys=codec_keys,
         export_secret_keys=new_key("e1"),
-        state_dir=tmp_path,
+        state_dir=home,
         exports_task_queue=f"exports-{uuid.uuid4().hex[:8]}",
     )
     database = Database.connect(url, pool_size=4)
-    yield Alive(settings, server, file, tmp_path, House(database))
+    yield Alive(settings, server, file, home, House(database))
     await database.close()

@@ -1,9 +1,9 @@
-"""The worker of exports as `worker.py` composes it, with one named point at which it dies by SIGKILL, once.
+"""The worker of exports as `worker.py` composes it, with named points at which it dies by SIGKILL.
 
     python -m tests.exports_alive.fused_worker
 
-`TEST_FUSE` names the point, `TEST_FUSE_BURNT` a file that is made when it is reached. Without them it lives. While the
-file `TEST_HOLD` exists, whatever is written stands still.
+A file in the directory `TEST_FUSES`, named `file.half.1`, is a death to come at that point; whoever dies there removes
+it first. Without any it lives. While the file `TEST_HOLD` exists, whatever is written stands still.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _LOOK_S: Final = 0.05
 
 def reach(point: str) -> None:
     """Pass this point, or end here."""
-    burnt = Path(os.environ.get("TEST_FUSE_BURNT", "/"))
-    if os.environ.get("TEST_FUSE") == point and not burnt.exists():
-        burnt.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+    if directory := os.environ.get("TEST_FUSES"):
+        for fuse in Path(directory).glob(f"{point}.*"):
+            fuse.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class FusedStorage(DirectoryStorage):

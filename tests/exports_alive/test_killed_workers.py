@@ -1,9 +1,14 @@
-"""A worker killed at any point: in the end one correct file or none, and nothing left over."""
+"""Workers killed at any point, and one after another: in the end one correct file or none, and nothing left over.
+
+Most of a killed worker's time is the wait until it is missed, so several exports, each with workers and a storage of
+its own, go through their deaths at the same time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,30 +22,52 @@ from tests.exports_alive.fused_worker import POINTS
 
 PASSWORD = "ひみつ spaces and 🎫"
 WORKER = "tests.exports_alive.fused_worker"
-MOST_S = 70
+DEATHS = {
+    "five": ("file.half", "file.half", "file.half", "file.before", "file.after"),
+    "turn": ("turn.after", "ready.before"),
+    "ready": ("ready.after", "expired.before"),
+    "gone": ("expired.after",),
+}
+"""What befalls each export, in this order. The first one's file is begun six times."""
 
 
-@pytest.mark.parametrize("point", POINTS)
-@pytest.mark.timeout(180)
-async def test_a_worker_that_is_killed_leaves_one_correct_file(alive: Alive, point: str):
+@pytest.mark.timeout(240)
+async def test_workers_that_are_killed_again_and_again_leave_one_correct_file(alive: Alive):
+    async with asyncio.timeout(220), asyncio.TaskGroup() as together:
+        for name, deaths in DEATHS.items():
+            together.create_task(_one_correct_file(alive.beside(name), deaths))
+
+
+def test_every_point_is_somebodys_death():
+    assert {point for deaths in DEATHS.values() for point in deaths} == set(POINTS)
+    assert len(DEATHS["five"]) == 5
+    text = Path(__file__).with_name("fused_worker.py").read_text(encoding="utf-8")
+    for point in ("turn.after", "file.half", "file.before", "file.after"):
+        assert f'reach("{point}")' in text
+
+
+async def _one_correct_file(alive: Alive, deaths: tuple[str, ...]) -> None:
+    """From the request to the deletion over all these deaths."""
+    fuses = alive.home / "fuses"
+    fuses.mkdir()
+    for number, point in enumerate(deaths):
+        (fuses / f"{point}.{number}").touch()
     tenant = await alive.house.tenant(email="killed@example.com")
     expected = {(await alive.house.subscription(tenant)).subscription_id for _ in range(3)}
-    burnt = alive.home / "burnt"
-    fuse = {"TEST_FUSE": point, "TEST_FUSE_BURNT": str(burnt)}
-    async with await alive.client() as teiki, asyncio.timeout(MOST_S + 60):
-        export = await _asked(alive, teiki, tenant.customer_id, fuse)
-        if point.startswith("expired"):
-            await _expired(alive, export, fuse)
-        else:
-            async with alive.worker(WORKER, **fuse):
-                await export.wait()
-                saved = await export.download(alive.home / "saved.xlsx")
-                rows = alive.workbook(saved, PASSWORD)
-                assert {row["定期課金ID"] for row in rows} == expected
-                assert len(alive.files()) == 1
-                await export.cancel()
-        assert burnt.exists(), "nobody died"
-        assert (await export.show()).status is ExportStatus.EXPIRED
+    wanted = SubscriptionFilter(customer_id=tenant.customer_id)
+    by = {"password": PASSWORD, "actor": f"operator:{alive.home.name}"}
+    async with await alive.client() as teiki:
+        asked = asyncio.create_task(teiki.exports.request("subscriptions", wanted, **by))
+        killed = await _work_until(alive, asyncio.create_task(_ready(asked)))
+        export = await asked
+        saved = await export.download(alive.home / "saved.xlsx")
+        rows = alive.workbook(saved, PASSWORD)
+        assert len(rows) == 3
+        assert {row["定期課金ID"] for row in rows} == expected
+        assert [Path(name).suffix for name in alive.files()] == [".xlsx"]
+        killed += await _work_until(alive, asyncio.create_task(_expired(export)))
+        assert killed == len(deaths), "somebody did not die"
+    assert list(fuses.iterdir()) == []
     assert alive.files() == []
     assert [path for path in (alive.home / "tmp").rglob("*") if path.is_file()] == []
     assert await alive.house.rows("SELECT * FROM sealed_secrets WHERE export_id = %s", export.id) == []
@@ -50,32 +77,31 @@ async def test_a_worker_that_is_killed_leaves_one_correct_file(alive: Alive, poi
     ]
 
 
-async def _asked(alive: Alive, teiki, customer_id: str, fuse: dict[str, str]) -> Export:
-    """The export, asked for from a worker that dies if its point comes before the file is ready."""
-    dies_here = not fuse["TEST_FUSE"].startswith("expired")
-    async with alive.worker(WORKER, **fuse) as worker:
-        export = await teiki.exports.request(
-            "subscriptions", SubscriptionFilter(customer_id=customer_id), password=PASSWORD
-        )
-        if dies_here:
-            assert await worker.wait() == -signal.SIGKILL
-        else:
-            await export.wait()
-    return export
+async def _work_until(alive: Alive, done: asyncio.Task[None]) -> int:
+    """Workers, each started when the one before has died; how many were killed."""
+    killed = 0
+    while not done.done():
+        async with alive.worker(WORKER, TEST_FUSES=str(alive.home / "fuses")) as worker:
+            death = asyncio.create_task(worker.wait())
+            await asyncio.wait({done, death}, return_when=asyncio.FIRST_COMPLETED)
+            if not death.done():
+                death.cancel()
+            else:
+                assert death.result() == -signal.SIGKILL
+                killed += 1
+    await done
+    return killed
 
 
-async def _expired(alive: Alive, export: Export, fuse: dict[str, str]) -> None:
-    """Canceled at a worker that dies over it; the next one finishes."""
-    async with alive.worker(WORKER, **fuse) as worker:
-        canceling = asyncio.ensure_future(export.cancel(request_id="cancel-1"))
-        assert await worker.wait() == -signal.SIGKILL
-    async with alive.worker(WORKER, **fuse):
-        try:
-            await canceling
-        except TeikiError:  # the caller's patience was over first; the command goes on
+async def _ready(asked: asyncio.Task[Export]) -> None:
+    assert (await (await asked).wait()).status is ExportStatus.READY
+
+
+async def _expired(export: Export) -> None:
+    """Canceled, which deletes the file. A caller whose patience is over first says the same again."""
+    while (await export.show()).status is not ExportStatus.EXPIRED:
+        with suppress(TeikiError):
             await export.cancel(request_id="cancel-1")
-        while (await export.show()).status is not ExportStatus.EXPIRED:  # noqa: ASYNC110 - nobody tells us
-            await asyncio.sleep(0.2)
 
 
 async def test_a_worker_that_is_stopped_in_the_middle_hands_over(alive: Alive):
@@ -98,9 +124,3 @@ async def test_a_worker_that_is_stopped_in_the_middle_hands_over(alive: Alive):
         async with alive.worker(WORKER):
             assert (await export.wait()).rows == 1
     assert [Path(name).suffix for name in alive.files()] == [".xlsx"]
-
-
-def test_the_points_are_those_of_the_worker():
-    text = Path(__file__).with_name("fused_worker.py").read_text(encoding="utf-8")
-    for point in ("turn.after", "file.half", "file.before", "file.after"):
-        assert f'reach("{point}")' in text

@@ -76,22 +76,22 @@ async def test_two_are_written_with_progress_and_the_third_waits(alive: Alive):
     assert len(alive.files()) == 3
 
 
-async def test_past_its_time_nobody_gets_it_although_the_file_is_still_there(alive: Alive):
-    async with await alive.client() as teiki, alive.worker(WORKER):
-        export = await teiki.exports.request("subscriptions", await wanted(alive))
+async def test_past_its_time_nobody_gets_it_although_the_file_is_still_there(served: Alive):
+    async with await served.client() as teiki:
+        export = await teiki.exports.request("subscriptions", await wanted(served))
         await export.wait()
         later = Teiki(
-            await connect(alive.settings),
-            alive.settings,
+            await connect(served.settings),
+            served.settings,
             clock=lambda: datetime.now(UTC) + timedelta(hours=4),
         )
         async with later:
             late = later.exports.get(export.id)
-            assert await refusal(late.download(alive.home / "late.xlsx")) == ErrorCode.EXPORT_EXPIRED
+            assert await refusal(late.download(served.home / "late.xlsx")) == ErrorCode.EXPORT_EXPIRED
             assert (await late.show()).seconds_left(later.now()) == 0
-        assert await downloads(alive, export) == 0
-        await export.download(alive.home / "in-time.xlsx")
-        assert await downloads(alive, export) == 1
+        assert await downloads(served, export) == 0
+        await export.download(served.home / "in-time.xlsx")
+        assert await downloads(served, export) == 1
 
 
 async def test_a_worker_that_starts_sweeps_what_is_past_its_life(alive: Alive):
@@ -114,21 +114,21 @@ async def test_a_worker_that_starts_sweeps_what_is_past_its_life(alive: Alive):
         assert await refusal(export.download(alive.home / "late.xlsx")) == ErrorCode.EXPORT_EXPIRED
 
 
-async def test_a_file_that_somebody_removed_is_gone_and_not_an_error_of_ours(alive: Alive):
-    async with await alive.client() as teiki, alive.worker(WORKER):
-        export = await teiki.exports.request("subscriptions", await wanted(alive))
+async def test_a_file_that_somebody_removed_is_gone_and_not_an_error_of_ours(served: Alive):
+    async with await served.client() as teiki:
+        export = await teiki.exports.request("subscriptions", await wanted(served))
         await export.wait()
-        for path in alive.directory.iterdir():
+        for path in served.directory.iterdir():
             path.unlink()
-        assert await refusal(export.download(alive.home / "gone.xlsx")) == ErrorCode.EXPORT_EXPIRED
-        assert [path for path in alive.home.iterdir() if "gone" in path.name] == []
+        assert await refusal(export.download(served.home / "gone.xlsx")) == ErrorCode.EXPORT_EXPIRED
+        assert [path for path in served.home.iterdir() if "gone" in path.name] == []
 
 
-async def test_what_failed_says_what_to_do(alive: Alive):
-    async with await alive.client() as teiki, alive.worker(WORKER):
-        export = await teiki.exports.request("subscriptions", await wanted(alive))
+async def test_what_failed_says_what_to_do(served: Alive):
+    async with await served.client() as teiki:
+        export = await teiki.exports.request("subscriptions", await wanted(served))
         await export.wait()
-        await alive.house.rows(
+        await served.house.rows(
             "UPDATE exports SET status = 'failed', reason = 'export_timed_out', ended_at = now() WHERE id = %s"
             " RETURNING 1",
             export.id,
@@ -145,13 +145,13 @@ async def test_without_keys_no_password_is_taken_and_nothing_is_asked_for(alive:
         assert code == ErrorCode.SETTINGS_INVALID
 
 
-async def test_a_download_is_streamed_to_whoever_passes_it_on(alive: Alive):
-    async with await alive.client() as teiki, alive.worker(WORKER):
-        export = await teiki.exports.request("subscriptions", await wanted(alive))
+async def test_a_download_is_streamed_to_whoever_passes_it_on(served: Alive):
+    async with await served.client() as teiki:
+        export = await teiki.exports.request("subscriptions", await wanted(served))
         await export.wait()
         content = b"".join([piece async for piece in export.stream(source="203.0.113.7")])
-        await export.download(alive.home / "same.xlsx", actor="operator:auditor")
+        await export.download(served.home / "same.xlsx", actor="operator:auditor")
         first, second = await export.downloads()
-    assert content == (alive.home / "same.xlsx").read_bytes()
+    assert content == (served.home / "same.xlsx").read_bytes()
     assert (first.actor, first.source) == ("service:sdk", "203.0.113.7")
     assert second.actor == "operator:auditor"

@@ -10,16 +10,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.client import ScheduleOverlapPolicy, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 
 from activities.contracts.exports import Opened
 from domain.exports import ExportStatus, ExportView
+from runtime.settings import Settings
 from runtime.temporal import teiki_plugin
 from tests.workflows.conftest import KEYS
 from tests.workflows.fake_exports import FakeExports, asked, broken, refused
+from worker import sweep_of_exports
 from workflows.export import Export, ExportSweep
 from workflows.export_messages import CancelExport, ExportInput, ExportOpened, RequestExport
 
@@ -204,3 +206,9 @@ async def test_the_sweep_says_what_it_found(desk):
         ExportSweep.run, id=f"export-sweep-{desk.queue}", task_queue=desk.queue
     )
     assert swept.files == 1
+
+
+def test_the_sweep_comes_every_five_minutes_and_one_at_a_time():
+    schedule = sweep_of_exports(Settings.load())
+    assert [interval.every for interval in schedule.spec.intervals] == [timedelta(minutes=5)]
+    assert schedule.policy.overlap == ScheduleOverlapPolicy.SKIP
