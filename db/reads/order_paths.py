@@ -29,6 +29,8 @@ PEOPLE_MAX: Final = 5_000
 """Customers whose streams are looked through one by one; more share so common a beginning that a walk meets them."""
 WALK: Final = 20
 """The same, in another way: with the square root of so many times all customers, both ways are as long."""
+KNOWN_MAX: Final = 10_000
+"""Customers whose ids a walk keeps, to compare with; of more it looks each up."""
 NAMES_MAX: Final = 500
 """Names of products that are looked through one by one."""
 STREAMS_MAX: Final = 1_000
@@ -43,6 +45,7 @@ class Limits:
     """Beyond them streams are walked along instead."""
 
     people: int = PEOPLE_MAX
+    known: int = KNOWN_MAX
     names: int = NAMES_MAX
     streams: int = STREAMS_MAX
     numbers: int = NUMBERS_MAX
@@ -104,6 +107,7 @@ class Search:
             "created_to": self.created_to,
             "older_at": at,
             "older_id": order_id,
+            "known_max": self.limits.known,
             **_beginnings(number=self.number, names=self.names, people=self.people),
         }
         return {name: value for name, value in given.items() if value is not None}
@@ -168,7 +172,7 @@ class _Way:
         if search.number is not None and await self._has_few_numbers(search):
             return await self._read(search, streams.OF_NUMBERS, *_columns(search))
         if search.product is None and not search.facets:
-            return await self._read(search, streams.NEWEST)
+            return await self._read(search, _known(search) + streams.NEWEST)
         if search.number is not None or search.names is not None or search.people is not None:
             return await self._walk(search)
         of_streams = streams.STREAMS if search.product is None else streams.STREAMS_OF_PRODUCTS
@@ -237,7 +241,8 @@ class _Way:
         parameters = search.parameters()
         for name, listed in words.items():
             parameters |= {f"{name}_{index}": word for index, word in enumerate(listed)}
-        merged = streams.merged(count, _all(_checks(search)), of_product=search.product is not None)
+        conditions = (_all(_range(search)), _all(_texts(search)))
+        merged = _known(search) + streams.merged(count, *conditions, of_product=search.product is not None)
         return _found(await self._connection.execute(text(merged), parameters))
 
     async def _read(self, search: Search, statement: str, *others: str, **more: Any) -> Found:
@@ -250,6 +255,10 @@ def _number(search: Search, beginning: str) -> str | None:
     """How the number begins when it begins in both ways; None when it cannot."""
     shorter, longer = sorted((beginning, search.number or ""), key=len)
     return longer if longer.startswith(shorter) else None
+
+
+def _known(search: Search) -> str:
+    return "" if search.people is None else streams.KNOWN
 
 
 def _newest(search: Search, *places: Found) -> Found:

@@ -117,6 +117,7 @@ filters = st.lists(st.sampled_from(sorted(FIELDS)), max_size=4, unique=True).fla
 limits = st.builds(
     Limits,
     people=st.sampled_from([0, 5_000]),
+    known=st.sampled_from([0, 10_000]),
     names=st.sampled_from([0, 500]),
     streams=st.sampled_from([0, 1_000]),
     numbers=st.sampled_from([0, 1_000]),
@@ -157,6 +158,8 @@ async def test_an_export_finds_what_the_list_finds(db: Database, crowd, chosen):
 @given(filters, st.none() | texts, st.integers(0, 300), limits)
 @example({"status": frozenset({"canceled", "complete"})}, "l", 10, Limits(people=0))
 @example({"product_id": "prd_1"}, "b", 0, Limits(people=0))
+@example({"product_id": "prd_1"}, "b", 0, Limits(people=0, known=0))
+@example({}, "a", 0, Limits(people=0, known=0))
 @example({"pay": frozenset({"card"})}, "l", 0, Limits(names=0))
 @example({"has_notes": True}, "l", 0, Limits(streams=0))
 @example({"number": "20260110-", "pay": frozenset({"card"})}, None, 0, Limits(numbers=0))
