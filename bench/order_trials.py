@@ -37,6 +37,11 @@ def _cut(text: str, chance: random.Random) -> str:
     return text[: chance.randint(1, len(text))]
 
 
+def _short(text: str, chance: random.Random) -> str:
+    """One to three characters: what a shop's staff types first, and thousands share."""
+    return text[: chance.randint(1, 3)]
+
+
 def _person(chance: random.Random, shop: Shop) -> int:
     return chance.randrange(1, shop.customers)
 
@@ -55,6 +60,12 @@ def _text(chance: random.Random, shop: Shop) -> dict[str, Any]:
     return {"text": _cut(shop.product_name(_product(chance, shop)), chance)}
 
 
+def _short_text(chance: random.Random, shop: Shop) -> dict[str, Any]:
+    n = _person(chance, shop)
+    texts = (shop.email(n), shop.name(n), shop.product_name(_product(chance, shop)), _number(chance, shop))
+    return {"text": _short(chance.choice(texts), chance).swapcase()}
+
+
 _CANCELED: Final[Value] = lambda _, __: {"status": ["canceled"]}  # noqa: E731
 _TICKET: Final[Value] = lambda _, __: {"product_type": ["ticket"]}  # noqa: E731
 _FAT: Final[Value] = lambda _, shop: {"customer_email": shop.email(0).swapcase()}  # noqa: E731
@@ -68,6 +79,8 @@ _CUSTOMER: Final[Value] = lambda chance, shop: {"customer_id": shop.customer_id(
 _GOODS: Final[Value] = lambda chance, shop: {"product_id": shop.product_id(_product(chance, shop))}  # noqa: E731
 _NUMBER: Final[Value] = lambda chance, shop: {"number": _number(chance, shop)}  # noqa: E731
 _PREFIX: Final[Value] = lambda chance, shop: {"number": _cut(_number(chance, shop), chance)}  # noqa: E731
+_SHORT_NUMBER: Final[Value] = lambda chance, shop: {"number": _short(_number(chance, shop), chance)}  # noqa: E731
+_NO_NUMBER: Final[Value] = lambda chance, _: {"number": f"2024{chance.randrange(13, 99)}"}  # noqa: E731
 _NOTHING: Final[Value] = lambda chance, _: {"text": f"nothing{chance.random()}"}  # noqa: E731
 _TEXT_NUMBER: Final[Value] = lambda chance, shop: {"text": _cut(_number(chance, shop), chance)}  # noqa: E731
 
@@ -75,6 +88,8 @@ TRIALS: Final[dict[str, tuple[Value, ...]]] = {
     "no filter": (),
     "number": (_NUMBER,),
     "number prefix": (_PREFIX,),
+    "number, short": (_SHORT_NUMBER,),
+    "number, none": (_NO_NUMBER,),
     "created": (_days,),
     "type": (_TYPE,),
     "product": (_GOODS,),
@@ -86,6 +101,7 @@ TRIALS: Final[dict[str, tuple[Value, ...]]] = {
     "customer": (_CUSTOMER,),
     "has notes": (_NOTES,),
     "text": (_text,),
+    "text, short": (_short_text,),
     "text, a number": (_TEXT_NUMBER,),
     "text, nothing": (_NOTHING,),
     "canceled tickets": (_CANCELED, _TICKET),
@@ -106,10 +122,14 @@ TRIALS: Final[dict[str, tuple[Value, ...]]] = {
     "created, canceled tickets": (_days, _CANCELED, _TICKET),
     "number prefix, status": (_PREFIX, _STATUS),
     "number prefix, type": (_PREFIX, _TYPE),
+    "number prefix, product": (_PREFIX, _GOODS),
+    "number prefix, 10,000 orders": (_PREFIX, _FAT),
     "10,000 orders, status": (_FAT, _STATUS),
     "10,000 orders, product": (_FAT, _GOODS),
     "10,000 orders, canceled tickets": (_FAT, _CANCELED, _TICKET),
     "text, status": (_text, _STATUS),
+    "text, short, status": (_short_text, _STATUS),
+    "text, short, notes": (_short_text, _NOTES),
     "text, type": (_text, _TYPE),
     "text, canceled tickets": (_text, _CANCELED, _TICKET),
     "text, product": (_text, _GOODS),

@@ -2,7 +2,8 @@
 
 A shop of that size is poured into a Postgres of its own; then pages are read as people read them: each filter and
 common pairs, random values, first pages and deep ones. A page counts from the call to the models. Every statement's
-plan is looked at: a sequential scan of orders, customers or permissions ends the run with a failure.
+plan is looked at. A sequential scan of orders, customers or permissions ends the run with a failure, and so does a
+filter whose p95 misses the bar. The first pages of a filter warm caches up and are not counted.
 
 Progress goes to standard error, a table to standard output, and its last line is JSON.
 """
@@ -57,6 +58,11 @@ class Trial:
     scanned: set[str] = field(default_factory=set)
     slowest: str = ""
 
+    @property
+    def failed(self) -> bool:
+        """It missed the bar, or scanned what grows."""
+        return self.quantile(0.95) >= P95_MS_MAX or bool(self.scanned)
+
     def quantile(self, share: float) -> float:
         ordered = sorted(self.pages_ms)
         return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
@@ -65,7 +71,9 @@ class Trial:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.orders", description=__doc__)
     parser.add_argument("--orders", type=int, default=1_000_000)
-    parser.add_argument("--pages", type=int, default=60, help="read for each filter")
+    parser.add_argument(
+        "--pages", type=int, default=60, help=f"counted for each filter, after {_WARM_UP} others"
+    )
     parser.add_argument("--seed", type=int, default=7)
     chosen = parser.parse_args()
     configure_logging("WARNING", "text")
@@ -73,7 +81,7 @@ def main() -> int:
     filled_s, trials = run_cli(measured(shop, chosen.pages))
     print_report(Console(width=None if sys.stdout.isatty() else 150), shop, filled_s, trials)
     print(json.dumps(result_of(shop, filled_s, trials)))
-    return int(any(trial.scanned for trial in trials))
+    return int(any(trial.failed for trial in trials))
 
 
 def result_of(shop: Shop, filled_s: float, trials: list[Trial]) -> dict[str, Any]:
@@ -192,23 +200,30 @@ def print_report(console: Console, shop: Shop, filled_s: float, trials: list[Tri
         f"{shop.orders:,} orders of {shop.customers:,} customers, poured in within {filled_s:.0f} s"
     )
     table = Table(
-        "filter", title=f"A page of 50 in ms; the bar is p95 < {P95_MS_MAX:.0f}", title_justify="left"
+        "filter",
+        title=f"A page of 50 in ms, after {_WARM_UP} uncounted ones of each filter; the bar is p95 < {P95_MS_MAX:.0f}",
+        title_justify="left",
     )
     for column in ("pages", "orders", "p50", "p95", "max"):
         table.add_column(column, justify="right")
     table.add_column("indexes")
     for trial in trials:
         p95 = trial.quantile(0.95)
-        style = "red" if p95 >= P95_MS_MAX or trial.scanned else None
+        style = "red" if trial.failed else None
         told = ", ".join(sorted(trial.nodes - {"pk_orders", "pk_customers"}))
         scanned = f"SEQUENTIAL: {', '.join(sorted(trial.scanned))} " if trial.scanned else ""
+        missed = "MISSED " if p95 >= P95_MS_MAX else ""
         numbers = (f"{trial.quantile(0.5):.1f}", f"{p95:.1f}", f"{max(trial.pages_ms):.1f}")
         table.add_row(
-            trial.name, str(len(trial.pages_ms)), str(trial.orders), *numbers, scanned + told, style=style
+            trial.name,
+            str(len(trial.pages_ms)),
+            str(trial.orders),
+            *numbers,
+            missed + scanned + told,
+            style=style,
         )
     console.print(table)
-    slow = [trial for trial in trials if trial.quantile(0.95) >= P95_MS_MAX]
-    for trial in slow:
+    for trial in (trial for trial in trials if trial.failed):
         console.print(f"slowest of {trial.name}: {trial.slowest}", markup=False, highlight=False, style="red")
 
 

@@ -1,6 +1,6 @@
 """What an order number tells: the day in Japan on which the order was placed (`20260105-0000017`).
 
-A check on the table holds it to that, so that what begins with `2026` is looked for among the orders of that year.
+A check on the table holds it to that, so that what begins with `2026` is what was placed in that year.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ _YEARS = range(2, 9999)  # their instants exist in every zone
 
 
 def tells_only_a_day(beginning: str) -> bool:
-    """Nothing but the beginning of a day, or a whole one: `2`, `202601`, `20260105`."""
-    return len(beginning) <= NUMBER_DAY_CHARACTERS and _is_digits(beginning)
+    """Nothing but the beginning of a day, or a whole one (`2`, `202601`, `20260105`): its days say it all."""
+    return len(beginning) <= NUMBER_DAY_CHARACTERS
 
 
 def days_of(beginning: str) -> tuple[datetime, datetime] | None:
-    """From when until when (exclusive) orders were placed whose numbers begin like this; None: there is no such day.
-
-    A beginning that is no day (`n-17`) has no bounds: ask `tells_a_day` first.
-    """
+    """From when until when (exclusive) orders were placed whose numbers begin like this; None: none ever."""
     digits = beginning[:NUMBER_DAY_CHARACTERS]
+    if not (digits.isascii() and digits.isdigit()):
+        return None
     year, month, day = digits[:4], digits[4:6], digits[6:]
     first = max(int(year.ljust(4, "0")), _YEARS.start)
     last = min(int(year.ljust(4, "9")), _YEARS.stop - 1)
@@ -39,14 +38,6 @@ def days_of(beginning: str) -> tuple[datetime, datetime] | None:
         if f"{a_day:02}".startswith(day) and (found := _date(a_year, a_month, a_day)) is not None
     ]
     return (_midnight(min(days)), _midnight(max(days) + timedelta(days=1))) if days else None
-
-
-def tells_a_day(beginning: str) -> bool:
-    return _is_digits(beginning[:NUMBER_DAY_CHARACTERS])
-
-
-def _is_digits(text: str) -> bool:
-    return text.isascii() and text.isdigit()
 
 
 def _date(year: int, month: int, day: int) -> date | None:

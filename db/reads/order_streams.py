@@ -19,6 +19,7 @@ def _list(columns: Iterable[str], of: str) -> str:
 _O, _W, _N = _list(FACETS, "o"), _list(FACETS, "w"), _list(FACETS, "n")
 _NEWEST_FIRST: Final = "ORDER BY o.created_at DESC, o.id DESC"
 _PAGE: Final = f"{_NEWEST_FIRST} LIMIT :size"
+_KEPT: Final = "o.created_at, o.id, o.number, o.product_name_lowered, o.customer_id"
 _SAME: Final = " AND ".join(f"o.{column} = k.{column}" for column in FACETS)
 
 WORDS: Final = f"""
@@ -49,27 +50,37 @@ WITH RECURSIVE named AS (
 SELECT name, product_id FROM named LIMIT :most
 """
 """Under which names which products were ordered, in the same way."""
-PEOPLE: Final = """
-SELECT c.id FROM customers c
-WHERE (lower(c.email) ~>=~ :people AND lower(c.email) ~<~ :people_end)
-   OR (lower(c.name) ~>=~ :people AND lower(c.name) ~<~ :people_end)
-LIMIT :most
+_PEOPLE: Final = """
+SELECT id FROM (
+    SELECT c.id FROM customers c WHERE lower(c.email) ~>=~ :people AND lower(c.email) ~<~ :people_end
+    UNION ALL
+    SELECT c.id FROM customers c WHERE lower(c.name) ~>=~ :people AND lower(c.name) ~<~ :people_end
+) c LIMIT """
+PEOPLE: Final = f"{_PEOPLE} :most"
+"""Some twice. Read no further than `most`, however many share the beginning."""
+CUSTOMERS: Final = "SELECT reltuples FROM pg_class WHERE oid = 'customers'::regclass"
+"""How many there are, as the last ANALYZE saw it."""
+SAME_PEOPLE: Final = """
+SELECT c.id FROM customers c WHERE c.id = ANY(:customers)
+AND (starts_with(lower(c.email), :people) OR starts_with(lower(c.name), :people))
 """
-NO_SCAN: Final = "SELECT set_config('enable_seqscan', 'off', true)"
-"""Before `PEOPLE`: the many with a common beginning may all be at a table's end."""
+NUMBERS: Final = """
+SELECT count(*) FROM (
+    SELECT FROM orders o WHERE o.number >= :number AND o.number < :number_end LIMIT :most) n
+"""
 
 # What is checked row by row. `|| ''` keeps the planner from looking numbers up where it should go along the streams.
 NUMBER: Final = "starts_with(o.number || '', :number)"
 NAME: Final = "starts_with(o.product_name_lowered || '', :names)"
-# A scalar subquery: looked up for each order, never all customers hashed first.
+KNOWN: Final = f"WITH known AS MATERIALIZED ({_PEOPLE} :known_max + 1) "
+"""Before a statement with `PERSON`."""
+# Customers read at once cost a tenth of customers looked up order by order; so many that they are not all known are
+# met soon.
 PERSON: Final = (
-    "(SELECT starts_with(lower(c.email), :people) OR starts_with(lower(c.name), :people)"
+    "CASE WHEN (SELECT count(*) > :known_max FROM known) THEN"
+    " (SELECT starts_with(lower(c.email), :people) OR starts_with(lower(c.name), :people)"
     " FROM customers c WHERE c.id = o.customer_id)"
-)
-ANY_TEXT: Final = (
-    "(starts_with(o.number, :any_text) OR starts_with(o.product_name_lowered, :any_lowered) OR "
-    + PERSON.replace(":people", ":any_lowered")
-    + ")"
+    " ELSE o.customer_id IN (SELECT id FROM known) END"
 )
 
 
@@ -104,18 +115,27 @@ NEWEST: Final = f"SELECT o.created_at, o.id FROM orders o WHERE {{others}} {_PAG
 
 
 def settings(state: str) -> str:
-    """`off` before what is to be read along the streams, only as far as needed; `on` after it."""
+    """`off` before a page is looked for, so that streams are read in their order and only as far as needed."""
     names = ("enable_seqscan", "enable_bitmapscan", "enable_sort")
     return "SELECT " + ", ".join(f"set_config('{name}', '{state}', true)" for name in names)
 
 
-def merged(streams: int, others: str, *, of_product: bool) -> str:
-    """So many streams, each by its own parameters (`status_0`, …), merged as they are read."""
+def merged(streams: int, within: str, texts: str, *, of_product: bool) -> str:
+    """So many streams, each by its own parameters (`status_0`, …), merged as they are read.
+
+    Args:
+        streams: how many.
+        within: the condition on instants.
+        texts: what is compared row by row. After the merge (`OFFSET 0` keeps it there): in each stream it would be
+            compared until the first one fits, however rare.
+        of_product: whether it is one product's.
+    """
     product = " AND o.product_id = :product" if of_product else ""
     branches = (
-        "(SELECT o.created_at, o.id FROM orders o WHERE "
+        f"(SELECT {_KEPT} FROM orders o WHERE "
         + " AND ".join(f"o.{name} = :{name}_{index}" for name in FACETS)
-        + f"{product} AND {others} {_NEWEST_FIRST})"
+        + f"{product} AND {within} {_NEWEST_FIRST})"
         for index in range(streams)
     )
-    return f"SELECT o.created_at, o.id FROM ({' UNION ALL '.join(branches)}) o {_PAGE}"
+    every = f"SELECT * FROM ({' UNION ALL '.join(branches)}) o {_NEWEST_FIRST} OFFSET 0"
+    return f"SELECT o.created_at, o.id FROM ({every}) o WHERE {texts} {_PAGE}"

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from bench.order_population import Shop
 from bench.order_trials import TRIALS
-from bench.orders import measured, print_report, result_of
+from bench.orders import Trial, measured, print_report, result_of
 
 
 async def test_every_filter_is_asked_of_a_small_shop():
@@ -29,3 +29,10 @@ async def test_every_filter_is_asked_of_a_small_shop():
 def test_the_same_seed_makes_the_same_shop():
     assert Shop(1_000, 7).product_types() == Shop(1_000, 7).product_types()
     assert Shop(1_000, 7).product_types() != Shop(1_000, 8).product_types()
+
+
+def test_a_filter_fails_by_its_p95_or_by_a_sequential_scan():
+    quick = [12.0] * 38
+    assert not Trial("status", [*quick, 800.0]).failed
+    assert Trial("status", [*quick, 50.0, 50.0]).failed
+    assert Trial("status", quick, scanned={"orders"}).failed

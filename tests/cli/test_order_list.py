@@ -94,7 +94,7 @@ async def test_orders_are_listed_page_by_page_and_by_filters(teiki_in_lab, lab):
         *("--customer", tenant.customer_id, "--text", "page@"),
     )
     assert {line["id"] for line in noted.document["items"]} == set(ids[1:])
-    for_people = await teiki_in_lab("order", "list", "--number", ids[0].replace("ord_", "n-"))
+    for_people = await teiki_in_lab("order", "list", "--number", first["items"][-1]["number"])
     assert "Live replay (Blue)" in for_people.out
     nothing = await teiki_in_lab("order", "list", "--text", "nobody%")
     assert (nothing.status, nothing.out) == (0, "")

@@ -7,7 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from db.engine import Database
+from domain.billing_calendar import parse_zone
+from domain.order_terms import JAPAN
 from tests.db.house import NOW, House, Tenant, unique
+
+
+def number_of(order_id: str, created_at: datetime = NOW) -> str:
+    return f"{created_at.astimezone(parse_zone(JAPAN)):%Y%m%d}-{order_id.removeprefix('ord_')}"
 
 
 class Made:
@@ -40,7 +46,7 @@ class Made:
         }
         row = {
             "id": order_id,
-            "number": order_id.replace("ord_", "n-"),
+            "number": number_of(order_id, given.get("created_at", NOW)),
             "customer_id": tenant.customer_id,
             "product_id": tenant.product_id,
             "payment_method_id": None if pay == "none" else tenant.card_id,

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from db.engine import Database
-from db.reads.order_paths import pick
+from db.reads.order_paths import Limits, pick
 from db.reads.orders import OrderFilter, list_orders, matching, search_of
+from domain.billing_calendar import parse_zone
 from domain.errors import ErrorCode, TeikiError
+from domain.order_terms import JAPAN
 from tests.db.order_crowd import (
     NAMES,
     PAYMENT_STATUSES,
@@ -112,6 +114,16 @@ filters = st.lists(st.sampled_from(sorted(FIELDS)), max_size=4, unique=True).fla
 )
 
 
+limits = st.builds(
+    Limits,
+    people=st.sampled_from([0, 5_000]),
+    known=st.sampled_from([0, 10_000]),
+    names=st.sampled_from([0, 500]),
+    streams=st.sampled_from([0, 1_000]),
+    numbers=st.sampled_from([0, 1_000]),
+)
+
+
 async def pages(db: Database, wanted: OrderFilter, limit: int) -> list[str]:
     seen, cursor = [], None
     while True:
@@ -143,16 +155,22 @@ async def test_an_export_finds_what_the_list_finds(db: Database, crowd, chosen):
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(filters, texts, st.integers(0, 300))
-@example({"status": frozenset({"canceled", "complete"})}, "l", 10)
-@example({"product_id": "prd_1"}, "b", 0)
-async def test_a_beginning_that_too_many_share_finds_the_same(db: Database, crowd, chosen, text, seen):
-    """Where a text is no longer looked up customer by customer and name by name."""
-    wanted = OrderFilter.model_validate({**chosen, "text": text})
+@given(filters, st.none() | texts, st.integers(0, 300), limits)
+@example({"status": frozenset({"canceled", "complete"})}, "l", 10, Limits(people=0))
+@example({"product_id": "prd_1"}, "b", 0, Limits(people=0))
+@example({"product_id": "prd_1"}, "b", 0, Limits(people=0, known=0))
+@example({}, "a", 0, Limits(people=0, known=0))
+@example({"pay": frozenset({"card"})}, "l", 0, Limits(names=0))
+@example({"has_notes": True}, "l", 0, Limits(streams=0))
+@example({"number": "20260110-", "pay": frozenset({"card"})}, None, 0, Limits(numbers=0))
+@example({"number": "20260110-", "customer_id": "cus_000007"}, "a", 0, Limits(numbers=0))
+async def test_a_beginning_that_too_many_share_finds_the_same(db: Database, crowd, chosen, text, seen, few):
+    """Where it is no longer looked up customer by customer, name by name and number by number."""
+    wanted = OrderFilter.model_validate(chosen if text is None else {**chosen, "text": text})
     last = sorted(crowd, key=lambda b: (b.created_at, b.id), reverse=True)[min(seen, len(crowd) - 1)]
     async with db.reading() as connection:
         search = await search_of(connection, wanted, (last.created_at, last.id), 20)
-        found = await pick(connection, replace(search, people_max=0, names_max=0), text)
+        found = await pick(connection, replace(search, limits=few), wanted.text)
     older = [b for b in crowd if (b.created_at, b.id) < (last.created_at, last.id)]
     assert [order_id for _, order_id in found] == newest_first(older, wanted)[:20]
 
@@ -248,7 +266,7 @@ def _again(template: Bought, suffix: str, created_at) -> Bought:
     return replace(
         template,
         id=f"ord_{suffix}",
-        number=f"x-{suffix}",
+        number=f"{created_at.astimezone(parse_zone(JAPAN)):%Y%m%d}-x{suffix}",
         created_at=created_at,
         permission_id=f"per_{suffix}",
         membership_number=None,

@@ -77,7 +77,7 @@ def _orders() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "number !~ '^[0-9]' OR left(number, 8) = to_char(created_at AT TIME ZONE 'Asia/Tokyo', 'YYYYMMDD')",
+            "left(number, 8) = to_char(created_at AT TIME ZONE 'Asia/Tokyo', 'YYYYMMDD')",
             name=op.f("ck_orders_number_tells_its_day"),
         ),
         sa.CheckConstraint(
