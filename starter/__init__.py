@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from db.reads.orders import OrderFilter
     from db.reads.payments import PaymentFilter
+    from db.reads.permissions import PermissionFilter
     from db.reads.subscriptions import SubscriptionFilter
     from domain.errors import ErrorCode, TeikiError
     from domain.money import Money
@@ -46,6 +47,7 @@ __all__ = [
     "Pay",
     "PaymentFilter",
     "PaymentStatus",
+    "PermissionFilter",
     "PermissionStatus",
     "Plan",
     "ProductTerms",
@@ -79,6 +81,7 @@ _HOMES = {
     "OrderView": "domain.order_projection",
     "Pay": "domain.order_terms",
     "PaymentStatus": "domain.order_state",
+    "PermissionFilter": "db.reads.permissions",
     "PermissionStatus": "domain.permission",
     "Plan": "domain.resume",
     "ProductTerms": "domain.product",

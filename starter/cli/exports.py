@@ -229,7 +229,10 @@ def _progress_bar() -> Iterator[Any]:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("requested", total=None)
         yield lambda item: progress.update(
-            task, description=item.status.value, completed=item.rows or 0, total=item.total or item.rows
+            task,
+            description=item.status.value,
+            completed=item.rows or 0,
+            total=item.total or item.rows or None,
         )
 
 
@@ -274,7 +277,10 @@ def _conditions(kind: str, given: list[str]) -> dict[str, Any]:
         if not equals or name not in fields or bool(dot) != ("dict" in str(fields[name].annotation)):
             known = [f"{f}.KEY" if "dict" in str(fields[f].annotation) else f for f in fields]
             raise TeikiError(
-                ErrorCode.INVALID_INPUT, "A filter is FIELD=VALUE.", given=text.partition("=")[0], known=known
+                ErrorCode.INVALID_INPUT,
+                "A filter is FIELD=VALUE of this kind's list.",
+                given=text.partition("=")[0],
+                known=known,
             )
         if dot:
             found.setdefault(name, {})[key] = value

@@ -29,6 +29,7 @@ async def test_orders_are_the_lists_and_so_are_permissions(office):
         assert page.next_cursor is None
         assert [row["Order no."] for row in rows] == [item.number for item in page.items]
         assert [row["E-mail"] or "" for row in rows] == [item.customer_email for item in page.items]
+        assert [row["Options"] or "" for row in rows] == [", ".join(item.options) for item in page.items]
         await office.over(order, ExportStatus.FAILED)
     for wanted in ({}, {"status": ["active"]}):
         order = await office.creating(kind="permissions", filter=wanted)

@@ -23,12 +23,12 @@ from tests.exports_alive.fused_worker import POINTS
 PASSWORD = "ひみつ spaces and 🎫"
 WORKER = "tests.exports_alive.fused_worker"
 DEATHS = {
-    "five": ("file.half", "file.half", "file.half", "file.before", "file.after"),
-    "turn": ("turn.after", "ready.before"),
+    "five": ("turn.after", "file.half", "file.half", "file.before", "file.after"),
+    "late": ("ready.before",),
     "ready": ("ready.after", "expired.before"),
     "gone": ("expired.after",),
 }
-"""What befalls each export, in this order. The first one's file is begun six times."""
+"""What befalls each export, in this order. The first one's file is begun five times."""
 
 
 @pytest.mark.timeout(240)

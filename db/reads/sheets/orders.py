@@ -6,13 +6,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Text, cast, select
+from sqlalchemy import ColumnElement, Select, Text, case, cast, func, select
 
 from db.reads.orders import OrderFilter, conditions
 from db.reads.sheets.sheet import CURRENCY, Sheet, SheetColumn
 from db.tables import customers, deposits, orders, payment_methods, permissions
 
 _o, _c, _m, _p, _d = orders.c, customers.c, payment_methods.c, permissions.c, deposits.c
+_option = func.jsonb_array_elements_text(_o.options).table_valued("value")
+_options = case(
+    (
+        cast(_o.options, Text) != "[]",
+        select(func.string_agg(_option.c.value, ", ")).correlate(orders).scalar_subquery(),
+    )
+)
+"""`Blue, Large`; empty when there are none."""
 
 
 def _rows(wanted: OrderFilter, requested_at: datetime, selected: Sequence[ColumnElement[Any]]) -> Select[Any]:
@@ -39,7 +47,7 @@ ORDERS: Final = Sheet(
         SheetColumn("created_at", "注文日時", "Date created", _o.created_at, "instant"),
         SheetColumn("product_type", "商品タイプ", "Product type", _o.product_type),
         SheetColumn("product_name", "商品名", "Product name", _o.product_name),
-        SheetColumn("options", "オプション", "Options", cast(_o.options, Text)),
+        SheetColumn("options", "オプション", "Options", _options),
         SheetColumn("status", "注文ステータス", "Order status", _o.status),
         SheetColumn("reason", "理由", "Reason", _o.reason),
         SheetColumn("payment_status", "決済ステータス", "Payment status", _o.payment_status),
