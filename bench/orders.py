@@ -85,7 +85,7 @@ def main() -> int:
     print_report(
         Console(width=None if sys.stdout.isatty() else 150), shop, filled_s, trials, best_of=chosen.best_of
     )
-    print(json.dumps(result_of(shop, filled_s, trials)))
+    print(json.dumps(result_of(shop, filled_s, trials) | {"best_of": chosen.best_of}))
     return int(any(trial.failed for trial in trials))
 
 

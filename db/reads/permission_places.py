@@ -42,24 +42,24 @@ async def looked_up(connection: AsyncConnection) -> AsyncIterator[None]:
     await connection.execute(sql(streams.settings("on")))
 
 
-async def of_number(connection: AsyncConnection, number: str) -> Place:
+async def of_number(connection: AsyncConnection, number: str, few: int) -> Place:
     """By their orders, or, of many, by the days on which those were placed."""
     if len(number) > NUMBER_DAY_CHARACTERS:
-        ids = await _few(connection, _beginning(select(_o.id), _o.number, number))
+        ids = await _few(connection, _beginning(select(_o.id), _o.number, number), few)
         if ids is not None:
             return Place(_p.order_id, ids)
     return Place(_p.order_day, await _days(connection, number[:NUMBER_DAY_CHARACTERS]))
 
 
-async def of_text(connection: AsyncConnection, text: str) -> Sequence[Place] | None:
+async def of_text(connection: AsyncConnection, text: str, few: int) -> Sequence[Place] | None:
     """By their ids, and by their holders. None: too many share the beginning."""
-    ids = await _few(connection, _beginning(select(_p.id), _p.id, text))
+    ids = await _few(connection, _beginning(select(_p.id), _p.id, text), few)
     if ids is None:
         return None
     lowered = text.lower()
-    parameters = {"people": lowered, "people_end": lowered + _LAST_CHARACTER, "most": FEW + 1}
+    parameters = {"people": lowered, "people_end": lowered + _LAST_CHARACTER, "most": few + 1}
     people = (await connection.execute(sql(streams.PEOPLE), parameters)).scalars().all()
-    return None if len(people) > FEW else [Place(_p.id, ids), Place(_p.customer_id, sorted(set(people)))]
+    return None if len(people) > few else [Place(_p.id, ids), Place(_p.customer_id, sorted(set(people)))]
 
 
 def found(places: Sequence[Place], others: Sequence[ColumnElement[bool]], size: int) -> Select[Any]:
@@ -83,9 +83,9 @@ def _beginning(query: Select[Any], column: ColumnElement[str], text: str) -> Sel
     return query.where(column >= text, column < text + _LAST_CHARACTER)
 
 
-async def _few(connection: AsyncConnection, query: Select[Any]) -> Sequence[str] | None:
-    found = (await connection.execute(query.limit(FEW + 1))).scalars().all()
-    return found if len(found) <= FEW else None
+async def _few(connection: AsyncConnection, query: Select[Any], few: int) -> Sequence[str] | None:
+    found = (await connection.execute(query.limit(few + 1))).scalars().all()
+    return found if len(found) <= few else None
 
 
 async def _days(connection: AsyncConnection, beginning: str) -> Sequence[str]:

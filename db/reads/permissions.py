@@ -110,22 +110,34 @@ async def list_permissions(
 
 
 async def page_query(
-    connection: AsyncConnection, wanted: PermissionFilter, cursor: str | None, limit: int
+    connection: AsyncConnection,
+    wanted: PermissionFilter,
+    cursor: str | None,
+    limit: int,
+    few: int = places.FEW,
 ) -> Select[Any]:
-    """The statement of one page; one row more than the page tells whether another follows."""
+    """The statement of one page; one row more than the page tells whether another follows.
+
+    Args:
+        connection: for what is looked up first.
+        wanted: which.
+        cursor: after this entry.
+        limit: entries of a page.
+        few: up to so many are looked up one by one; a test makes it small.
+    """
     older = [after(cursor, _p.created_at, _p.id)] if cursor is not None else []
     if wanted.order_number is not None:
         async with places.looked_up(connection):
-            place = await places.of_number(connection, wanted.order_number)
+            place = await places.of_number(connection, wanted.order_number, few)
         others = [] if tells_only_a_day(wanted.order_number) else [_numbered(wanted.order_number)]
         rest = conditions(wanted.model_copy(update={"order_number": None}))
         return shown(places.found([place], [*rest, *others, *older], limit + 1))
     if wanted.text is not None:
         async with places.looked_up(connection):
-            few = await places.of_text(connection, wanted.text)
-        if few is not None:
+            several = await places.of_text(connection, wanted.text, few)
+        if several is not None:
             rest = conditions(wanted.model_copy(update={"text": None}))
-            return shown(places.found(few, [*rest, *older], limit + 1))
+            return shown(places.found(several, [*rest, *older], limit + 1))
     chosen = select(permissions).where(*conditions(wanted), *older)
     return shown(chosen.order_by(_p.created_at.desc(), _p.id.desc()).limit(limit + 1))
 
