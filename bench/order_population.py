@@ -191,8 +191,8 @@ _ORDERS: Final = (
     " points_expected, points_earned, completed_at, notes, latest_note, created_at, updated_at)"
 )
 _PERMISSIONS: Final = (
-    "permissions (id, order_id, customer_id, product_id, status, reason, acquisition, acquired_at, starts_at,"
-    " membership_number, created_at, updated_at)"
+    "permissions (id, order_id, order_day, customer_id, product_id, status, reason, acquisition, acquired_at,"
+    " starts_at, membership_number, created_at, updated_at)"
 )
 _PAYMENTS: Final = "payments (object_id, number, due_at, amount_minor, currency, state, settled_at)"
 _NOTES: Final = "order_notes (order_id, at, author, text)"
@@ -247,7 +247,8 @@ def _order(
         state = {"canceled": "revoked", "expired": "expired"}.get(status, "active")
         number = str(n + 1) if kind == "membership" else "\\N"
         others[_PERMISSIONS].append(
-            f"per_{n:026x}\t{order_id}\t{owner}\t{what}\t{state}\tpaid\tpurchase\t{when}\t{when}\t{number}\t{when}\t{when}\n"
+            f"per_{n:026x}\t{order_id}\t{shop.number(n, at)[:8]}\t{owner}\t{what}\t{state}\tpaid\tpurchase"
+            f"\t{when}\t{when}\t{number}\t{when}\t{when}\n"
         )
     if paid and n % 10 == 0:
         others[_PAYMENTS].append(f"{order_id}\t1\t{when}\t3500\tJPY\tsettled\t{when}\n")

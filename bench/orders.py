@@ -74,13 +74,18 @@ def main() -> int:
     parser.add_argument(
         "--pages", type=int, default=60, help=f"counted for each filter, after {_WARM_UP} others"
     )
+    parser.add_argument(
+        "--best-of", type=int, default=1, help="times to read each page; where others work, too"
+    )
     parser.add_argument("--seed", type=int, default=7)
     chosen = parser.parse_args()
     configure_logging("WARNING", "text")
     shop = Shop(chosen.orders, chosen.seed)
-    filled_s, trials = run_cli(measured(shop, chosen.pages))
-    print_report(Console(width=None if sys.stdout.isatty() else 150), shop, filled_s, trials)
-    print(json.dumps(result_of(shop, filled_s, trials)))
+    filled_s, trials = run_cli(measured(shop, chosen.pages, chosen.best_of))
+    print_report(
+        Console(width=None if sys.stdout.isatty() else 150), shop, filled_s, trials, best_of=chosen.best_of
+    )
+    print(json.dumps(result_of(shop, filled_s, trials) | {"best_of": chosen.best_of}))
     return int(any(trial.failed for trial in trials))
 
 
@@ -95,7 +100,7 @@ def result_of(shop: Shop, filled_s: float, trials: list[Trial]) -> dict[str, Any
     }
 
 
-async def measured(shop: Shop, pages: int) -> tuple[float, list[Trial]]:
+async def measured(shop: Shop, pages: int, best_of: int = 1) -> tuple[float, list[Trial]]:
     """Seconds of the fill, and every trial."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -113,15 +118,15 @@ async def measured(shop: Shop, pages: int) -> tuple[float, list[Trial]]:
                 await tried(database, shop, "no filter", pages)  # caches and connections, once
                 trials = []
                 for name in TRIALS:
-                    trials.append(await tried(database, shop, name, pages))
+                    trials.append(await tried(database, shop, name, pages, best_of))
                     progress.advance(reading)
             finally:
                 await database.close()
     return filled_s, trials
 
 
-async def tried(database: Database, shop: Shop, name: str, pages: int) -> Trial:
-    """So many pages of one filter, then a look at the plans of some."""
+async def tried(database: Database, shop: Shop, name: str, pages: int, best_of: int = 1) -> Trial:
+    """So many pages of one filter, the quickest reading of each, then a look at the plans of some."""
     chance = random.Random(f"{shop.seed}/{name}")
     trial = Trial(name)
     sample: list[list[Statement]] = []
@@ -130,10 +135,13 @@ async def tried(database: Database, shop: Shop, name: str, pages: int) -> Trial:
         conditions = asked(name, chance, shop)
         wanted = OrderFilter.model_validate(conditions)
         cursor = _deep(chance) if turn % 3 else None
-        with _statements(database) as statements:
-            begun = time.perf_counter()
-            page = await list_orders(database, wanted, cursor)
-            took_ms = (time.perf_counter() - begun) * 1000
+        readings_ms = []
+        for _ in range(best_of):
+            with _statements(database) as statements:
+                begun = time.perf_counter()
+                page = await list_orders(database, wanted, cursor)
+                readings_ms.append((time.perf_counter() - begun) * 1000)
+        took_ms = min(readings_ms)
         if turn < 0:
             continue
         trial.pages_ms.append(took_ms)
@@ -194,14 +202,17 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(child)
 
 
-def print_report(console: Console, shop: Shop, filled_s: float, trials: list[Trial]) -> None:
+def print_report(
+    console: Console, shop: Shop, filled_s: float, trials: list[Trial], *, best_of: int = 1
+) -> None:
     console.print(place(), highlight=False)
     console.print(
         f"{shop.orders:,} orders of {shop.customers:,} customers, poured in within {filled_s:.0f} s"
     )
     table = Table(
         "filter",
-        title=f"A page of 50 in ms, after {_WARM_UP} uncounted ones of each filter; the bar is p95 < {P95_MS_MAX:.0f}",
+        title=f"A page of 50 in ms, best of {best_of}, after {_WARM_UP} uncounted ones of each filter;"
+        f" the bar is p95 < {P95_MS_MAX:.0f}",
         title_justify="left",
     )
     for column in ("pages", "orders", "p50", "p95", "max"):

@@ -28,6 +28,8 @@ POOL_TIMEOUT_S: Final = 30
 _SESSION: Final = (
     f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
     " -c idle_in_transaction_session_timeout=60000"
+    # Our statements take milliseconds; compiling one because its cost was guessed high takes more.
+    " -c jit=off"
 )
 
 

@@ -160,6 +160,8 @@ permissions: Final = Table(
     metadata,
     id_("id", primary_key=True),
     id_("order_id", ForeignKey("orders.id"), nullable=False),
+    # Of the order's number: db/reads/permission_places.py.
+    id_("order_day", nullable=False),
     id_("customer_id", ForeignKey("customers.id"), nullable=False),
     id_("product_id", ForeignKey("products.id"), nullable=False),
     Column("status", Text, nullable=False),
@@ -184,6 +186,7 @@ permissions: Final = Table(
     CheckConstraint("(used_at IS NULL) = (used_by IS NULL)", name="used_by_someone"),
     CheckConstraint("status <> 'used' OR used_at IS NOT NULL", name="used_is_dated"),
     Index("ix_permissions_created", *_NEWEST),
+    Index("ix_permissions_order_day", "order_day", *_NEWEST),
     Index("ix_permissions_customer", "customer_id", *_NEWEST),
     Index("ix_permissions_product", "product_id", "status", *_NEWEST),
 )

@@ -68,12 +68,13 @@ WITH numbered AS (
     ON CONFLICT (product_id) DO UPDATE SET last_number = c.last_number + 1
     RETURNING last_number
 )
-INSERT INTO permissions AS p (id, order_id, customer_id, product_id, status, reason, acquisition, acquired_at,
-    starts_at, ends_at, used_at, used_by, membership_number, identification, identified_by_customer, created_at,
-    updated_at)
-VALUES (%(id)s, %(order_id)s, %(customer_id)s, %(product_id)s, %(status)s, %(reason)s, %(acquisition)s,
-    %(acquired_at)s, %(starts_at)s, %(ends_at)s, %(used_at)s, %(used_by)s, (SELECT last_number FROM numbered),
-    %(identification)s::jsonb, %(identification)s::jsonb <> '{}'::jsonb, %(at)s, %(at)s)
+INSERT INTO permissions AS p (id, order_id, order_day, customer_id, product_id, status, reason, acquisition,
+    acquired_at, starts_at, ends_at, used_at, used_by, membership_number, identification, identified_by_customer,
+    created_at, updated_at)
+VALUES (%(id)s, %(order_id)s, (SELECT left(number, 8) FROM orders WHERE id = %(order_id)s), %(customer_id)s,
+    %(product_id)s, %(status)s, %(reason)s, %(acquisition)s, %(acquired_at)s, %(starts_at)s, %(ends_at)s, %(used_at)s,
+    %(used_by)s, (SELECT last_number FROM numbered), %(identification)s::jsonb,
+    %(identification)s::jsonb <> '{}'::jsonb, %(at)s, %(at)s)
 ON CONFLICT (id) DO UPDATE SET status = excluded.status, reason = excluded.reason, acquired_at = excluded.acquired_at,
     starts_at = excluded.starts_at, ends_at = excluded.ends_at, used_at = excluded.used_at, used_by = excluded.used_by,
     updated_at = excluded.updated_at

@@ -11,11 +11,14 @@ from typing import Any, Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, Row, Select, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.catalogue_tables import customers
 from db.engine import Database
 from db.order_tables import orders, permissions
+from db.reads import permission_places as places
 from db.reads.cursor import SearchText, after, encode_cursor, page_size, prefix_pattern
+from db.reads.order_numbers import tells_only_a_day
 from domain.permission import Acquisition, PermissionStatus
 
 LIMIT_DEFAULT: Final = 50
@@ -94,8 +97,9 @@ async def list_permissions(
     Raises:
         TeikiError: `invalid_cursor`, or `invalid_input` for a limit outside 1–200.
     """
-    query = page_query(filter or PermissionFilter(), cursor, page_size(limit))
+    size = page_size(limit)
     async with db.reading() as connection:
+        query = await page_query(connection, filter or PermissionFilter(), cursor, size)
         found = (await connection.execute(query)).all()
     rows = found[:limit]
     more = len(found) > limit
@@ -105,11 +109,43 @@ async def list_permissions(
     )
 
 
-def page_query(wanted: PermissionFilter, cursor: str | None, limit: int) -> Select[Any]:
-    """The statement of one page; one row more than the page tells whether another follows."""
+async def page_query(
+    connection: AsyncConnection,
+    wanted: PermissionFilter,
+    cursor: str | None,
+    limit: int,
+    few: int = places.FEW,
+) -> Select[Any]:
+    """The statement of one page; one row more than the page tells whether another follows.
+
+    Args:
+        connection: for what is looked up first.
+        wanted: which.
+        cursor: after this entry.
+        limit: entries of a page.
+        few: up to so many are looked up one by one; a test makes it small.
+    """
     older = [after(cursor, _p.created_at, _p.id)] if cursor is not None else []
+    if wanted.order_number is not None:
+        async with places.looked_up(connection):
+            place = await places.of_number(connection, wanted.order_number, few)
+        others = [] if tells_only_a_day(wanted.order_number) else [_numbered(wanted.order_number)]
+        rest = conditions(wanted.model_copy(update={"order_number": None}))
+        return shown(places.found([place], [*rest, *others, *older], limit + 1))
+    if wanted.text is not None:
+        async with places.looked_up(connection):
+            several = await places.of_text(connection, wanted.text, few)
+        if several is not None:
+            rest = conditions(wanted.model_copy(update={"text": None}))
+            return shown(places.found(several, [*rest, *older], limit + 1))
     chosen = select(permissions).where(*conditions(wanted), *older)
     return shown(chosen.order_by(_p.created_at.desc(), _p.id.desc()).limit(limit + 1))
+
+
+def _numbered(beginning: str) -> ColumnElement[bool]:
+    """Looked up for each permission: those of the right days are few, or nearly all fit."""
+    number = select(_o.number).where(_o.id == _p.order_id).scalar_subquery()
+    return func.starts_with(number, beginning)
 
 
 def matching(wanted: PermissionFilter) -> Select[Any]:

@@ -91,8 +91,8 @@ async def pour_orders(db: Database, crowd: Sequence[Bought]) -> None:
     )
     await copy(
         db,
-        "permissions (id, order_id, customer_id, product_id, status, reason, acquisition, acquired_at, starts_at,"
-        " used_at, used_by, membership_number, created_at, updated_at)",
+        "permissions (id, order_id, order_day, customer_id, product_id, status, reason, acquisition, acquired_at,"
+        " starts_at, used_at, used_by, membership_number, created_at, updated_at)",
         [_permission_row(bought) for bought in crowd],
     )
 
@@ -136,6 +136,7 @@ def _permission_row(b: Bought) -> tuple[Any, ...]:
     who = (
         b.permission_id,
         b.id,
+        b.number[:8],
         b.customer_id,
         b.product_id,
         b.permission_status.value,

@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from db.engine import Database
-from db.reads.permissions import PermissionFilter, list_permissions, matching
+from db.reads.permissions import PermissionFilter, list_permissions, matching, page_query
 from domain.errors import ErrorCode, TeikiError
 from tests.db.order_crowd import NAMES, PERMISSION_STATUSES, START, Bought, pour
 
@@ -42,7 +42,7 @@ FIELDS = {
     "product_id": st.sampled_from(["prd_0", "prd_1", "prd_9"]),
     "status": st.frozensets(st.sampled_from(PERMISSION_STATUSES), max_size=3),
     "customer_id": st.integers(0, 20).map(lambda n: f"cus_{n:06d}"),
-    "order_number": st.sampled_from(["2026", "202601", "20260110-", "%", "_", "\\"]),
+    "order_number": st.sampled_from(["2026", "202601", "20260110-", "20260110-00001", "n", "%", "_", "\\"]),
     "acquired_from": instants,
     "acquired_to": instants,
     "membership_number": st.integers(1, 201),
@@ -71,6 +71,20 @@ async def test_every_filter_of_permissions_finds_what_a_naive_one_finds(db: Data
     assert seen == expected
     async with db.reading() as connection:
         assert [row.id for row in await connection.execute(matching(wanted))] == expected
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(filters)
+@example({"order_number": "20260110-"})
+@example({"text": "AZ"})
+@example({"text": "per_0000001"})
+async def test_a_beginning_that_too_many_share_finds_the_same_permissions(db: Database, crowd, chosen):
+    """Where they are no longer looked up one by one."""
+    wanted = PermissionFilter.model_validate(chosen)
+    fitting = sorted((b.created_at, b.permission_id) for b in crowd if fits(b, wanted))
+    async with db.reading() as connection:
+        rows = (await connection.execute(await page_query(connection, wanted, None, 30, few=0))).all()
+    assert [row.id for row in rows] == [permission_id for _, permission_id in reversed(fitting)][:31]
 
 
 async def test_a_line_of_a_permission_shows_its_order_and_its_holder(db: Database, crowd):

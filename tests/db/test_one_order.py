@@ -26,6 +26,7 @@ async def test_a_card_order_in_installments_shows_its_payment_and_its_permission
         "permissions",
         id=unique("per"),
         order_id=order_id,
+        order_day="20260201",
         customer_id=tenant.customer_id,
         product_id=tenant.product_id,
         status="active",

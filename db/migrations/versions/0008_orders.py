@@ -187,6 +187,7 @@ def _permissions() -> None:
         "permissions",
         sa.Column("id", sa.Text(collation="C"), nullable=False),
         sa.Column("order_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("order_day", sa.Text(collation="C"), nullable=False),
         sa.Column("customer_id", sa.Text(collation="C"), nullable=False),
         sa.Column("product_id", sa.Text(collation="C"), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
@@ -229,6 +230,12 @@ def _permissions() -> None:
         "ix_permissions_created",
         "permissions",
         [sa.text("created_at DESC"), sa.text("id DESC")],
+        unique=False,
+    )
+    op.create_index(
+        "ix_permissions_order_day",
+        "permissions",
+        ["order_day", sa.text("created_at DESC"), sa.text("id DESC")],
         unique=False,
     )
     op.create_index(
