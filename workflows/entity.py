@@ -7,7 +7,7 @@ its own, lets people and other workflows change the course meanwhile, and recogn
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -72,14 +72,7 @@ class Entity:
         return f"{workflow.info().run_id}:{self._writes}"
 
     def _is_repetition(self, command: Command) -> bool:
-        seen = self._seen.get(command.request_id)
-        if seen is not None and seen != command.fingerprint():
-            raise TeikiError(
-                ErrorCode.REQUEST_ID_CONFLICT,
-                "This request id was used for something else.",
-                request_id=command.request_id,
-            )
-        return seen is not None
+        return is_repetition(self._seen, command)
 
     def _remember(self, command: Command) -> None:
         self._seen[command.request_id] = command.fingerprint()
@@ -99,6 +92,22 @@ class Entity:
             resent=result.resent,
             retry_after_s=result.retry_after_s,
         )
+
+
+def is_repetition(seen: Mapping[str, str], command: Command) -> bool:
+    """Whether this command was carried out before; `seen` holds fingerprints by request id.
+
+    Raises:
+        TeikiError: `request_id_conflict`, when its request id stood for another command.
+    """
+    fingerprint = seen.get(command.request_id)
+    if fingerprint is not None and fingerprint != command.fingerprint():
+        raise TeikiError(
+            ErrorCode.REQUEST_ID_CONFLICT,
+            "This request id was used for something else.",
+            request_id=command.request_id,
+        )
+    return fingerprint is not None
 
 
 def clock_of(offset: timedelta, scenario_start: datetime | None) -> ScenarioClock:

@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from domain.errors import ErrorCode, TeikiError
     from domain.exports import CANCELED, CREATION_MAX, DOWNLOAD_LIFE, TIME_OVER, ExportStatus, ExportView
+    from workflows.entity import is_repetition
     from workflows.errors import refusal, refusals
     from workflows.export_messages import CancelExport, ExportInput, ExportOpened
     from workflows.options import FILE, RECORD
@@ -202,7 +203,7 @@ class Export:
     async def cancel(self, command: CancelExport) -> ExportView:
         async with self._lock:
             with refusals():
-                if self._is_repetition(command):
+                if is_repetition(self._seen, command):
                     return self._current
                 self._require_cancelable()
             await self._give_up(
@@ -218,7 +219,7 @@ class Export:
         if self._view is None:
             raise refusal(ErrorCode.EXPORT_NOT_FOUND, "The export is not entered yet.", {})
         with refusals():
-            if not self._is_repetition(command):
+            if not is_repetition(self._seen, command):
                 self._require_cancelable()
 
     @workflow.signal(description="An export before this one has ended.")
@@ -233,16 +234,6 @@ class Export:
                 status=self._current.status.value,
                 allowed="requested, creating and ready",
             )
-
-    def _is_repetition(self, command: CancelExport) -> bool:
-        seen = self._seen.get(command.request_id)
-        if seen is not None and seen != command.fingerprint():
-            raise TeikiError(
-                ErrorCode.REQUEST_ID_CONFLICT,
-                "This request id was used for something else.",
-                request_id=command.request_id,
-            )
-        return seen is not None
 
     # ------------------------------------------------------------------ writing it down
 
