@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -106,3 +107,16 @@ def pairs(given: list[str] | None, *, what: str = "Metadata") -> dict[str, str]:
             raise typer.BadParameter(f"{what} is given as KEY=VALUE, not {text!r}.")
         found[key] = value
     return found
+
+
+def fields_of(path: Path, *, option: str) -> dict[str, Any]:
+    """The fields a YAML or JSON document holds; `option` is what the file was given with."""
+    from starter.documents import UnreadableDocument, read_document  # noqa: PLC0415 - YAML only when needed
+
+    try:
+        said = read_document(path)
+    except UnreadableDocument as error:
+        raise typer.BadParameter(f"{option} {path.name}: {error}") from error
+    if not isinstance(said, dict):
+        raise typer.BadParameter(f"{option} {path.name} holds no fields.")
+    return said

@@ -18,6 +18,7 @@ from starter.cli.options import (
     Metadata,
     RequestId,
     by,
+    fields_of,
     money,
     pairs,
 )
@@ -137,7 +138,7 @@ def place(
         "start_on": start_on,
     }
     said = _merged(
-        _from_file(file) if file else {},
+        fields_of(file, option="--file") if file else {},
         {
             "customer_id": customer,
             "product_id": product,
@@ -205,15 +206,3 @@ def _merged(file: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         both_hold_fields = isinstance(value, dict) and isinstance(merged.get(name), dict)
         merged[name] = {**merged[name], **value} if both_hold_fields else value
     return merged
-
-
-def _from_file(path: Path) -> dict[str, Any]:
-    from starter.documents import UnreadableDocument, read_document  # noqa: PLC0415 - YAML only when needed
-
-    try:
-        said = read_document(path)
-    except UnreadableDocument as error:
-        raise typer.BadParameter(f"--file {path.name}: {error}") from error
-    if not isinstance(said, dict):
-        raise typer.BadParameter(f"--file {path.name} holds no fields.")
-    return said

@@ -18,6 +18,7 @@ from starter.cli.options import (
     Limit,
     RequestId,
     actor_or_default,
+    fields_of,
     instant,
     money,
 )
@@ -108,7 +109,7 @@ def put(
         "custom_fields": [_custom_field(text) for text in custom_field or []] or None,
     }
     said = {
-        **(_from_file(terms_file) if terms_file else {}),
+        **(fields_of(terms_file, option="--terms") if terms_file else {}),
         **{name: value for name, value in given.items() if value is not None},
     }
 
@@ -195,15 +196,3 @@ def _usage_period(duration: str | None, starts: str | None, ends: str | None) ->
     if duration is not None:
         raise typer.BadParameter("Give --usage-period, or --usage-from and --usage-to.")
     return {"starts_at": instant(starts), "ends_at": instant(ends)}
-
-
-def _from_file(path: Path) -> dict[str, Any]:
-    from starter.documents import UnreadableDocument, read_document  # noqa: PLC0415 - YAML only when needed
-
-    try:
-        said = read_document(path)
-    except UnreadableDocument as error:
-        raise typer.BadParameter(f"--terms {path.name}: {error}") from error
-    if not isinstance(said, dict):
-        raise typer.BadParameter(f"--terms {path.name} holds no fields.")
-    return said
