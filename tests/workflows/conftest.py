@@ -22,6 +22,7 @@ from domain.terms import SubscriptionSpec
 from runtime.codec import KeyRing
 from runtime.embedded.temporal_servers import TimeSkippingServer
 from runtime.temporal import teiki_plugin
+from starter.simulate.rest import Onlooker
 from tests.workflows.fake_exports import FakeExports
 from tests.workflows.fakes import FakeBilling, FakeRecords
 from workflows import messages
@@ -85,10 +86,7 @@ class Stage:
         await self.quiet()
 
     async def quiet(self) -> None:
-        while True:
-            described = (await self.handle.describe()).raw_description
-            if not described.pending_activities and not described.HasField("pending_workflow_task"):
-                return
+        await Onlooker(self.environment.client).wait_for_rest([self.handle.id])
 
     async def do(self, update: Any, command: messages.Command) -> messages.Answer:
         answer: messages.Answer = await self.handle.execute_update(update, command)

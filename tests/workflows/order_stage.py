@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import uuid
 from collections.abc import AsyncIterator
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 
@@ -22,6 +21,7 @@ from domain.identifiers import deposit_id, deposit_workflow_id
 from domain.order_terms import OrderSpec
 from runtime.codec import KeyRing
 from runtime.temporal import teiki_plugin
+from starter.simulate.rest import Onlooker
 from tests.workflows.fakes import FakeRecords
 from tests.workflows.order_fakes import FakeOrders, FakeSlip, FakeTill
 from workflows import order_messages as messages
@@ -34,7 +34,6 @@ START = datetime.fromisoformat("2023-08-01T12:00:00+09:00")
 WORKFLOWS = [Order, KonbiniDeposit, Subscription]
 SOLD = {"card": "one_time", "konbini": "one_time", "recurring": "recurring", "none": "token_auth"}
 KONBINI = {"store": "lawson", "customer_name": "Test Customer", "phone": "090-0000-0000"}
-CALM_LOOKS = 4
 LEAP = timedelta(days=5)
 LOOKS_MAX = 100
 YEN_1000 = {"minor": 1000, "currency": "JPY"}
@@ -97,26 +96,12 @@ class OrderStage:
 
     async def quiet(self) -> None:
         """Until neither the order nor what it started has anything to do at once."""
-        calm = 0
-        while calm < CALM_LOOKS:
-            # A signal from one workflow to another is nobody's task for a moment: look again a little later.
-            await asyncio.sleep(0.02)
-            busy = await asyncio.gather(*(self._is_busy(handle) for handle in self.handles()))
-            calm = 0 if any(busy) else calm + 1
+        await Onlooker(self.client).wait_for_rest([handle.id for handle in self.handles()])
 
     def handles(self) -> list[WorkflowHandle[Any, Any]]:
         children = [deposit_workflow_id(deposit_id(self.id, number)) for number in (1, 2, 3)]
         children.append(f"subscription/sub_{self.id.removeprefix('ord_')}")
         return [self.handle, *(self.client.get_workflow_handle(child) for child in children)]
-
-    async def _is_busy(self, handle: WorkflowHandle[Any, Any]) -> bool:
-        try:
-            described = (await handle.describe()).raw_description
-        except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:
-                raise
-            return False
-        return bool(described.pending_activities) or described.HasField("pending_workflow_task")
 
     # ------------------------------------------------------------------ people and the payment company
 
