@@ -124,5 +124,6 @@ async def stage(server: WorkflowEnvironment) -> AsyncIterator[Stage]:
 
 
 async def _replay(stage: Stage) -> None:
+    await stage.quiet()  # without a first task in the history the replayer would wait for ever
     history = await stage.handle.fetch_history()
     await Replayer(workflows=[Subscription], plugins=[teiki_plugin(KEYS)]).replay_workflow(history)

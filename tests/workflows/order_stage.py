@@ -177,6 +177,8 @@ async def playing(
 
 
 async def _close(stage: OrderStage, keys: KeyRing | None) -> None:
+    # A run that has only begun cannot be replayed: without a first task in its history the replayer waits for ever.
+    await stage.quiet()
     replayer = Replayer(workflows=WORKFLOWS, plugins=[teiki_plugin(keys)])
     for handle in stage.handles():
         try:
