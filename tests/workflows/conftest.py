@@ -9,7 +9,7 @@ import base64
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from runtime.codec import KeyRing
 from runtime.embedded.temporal_servers import TimeSkippingServer
 from runtime.temporal import teiki_plugin
 from starter.simulate.rest import Onlooker
+from tests.workflows.clock import skip_to
 from tests.workflows.fake_exports import FakeExports
 from tests.workflows.fakes import FakeBilling, FakeRecords
 from workflows import messages
@@ -79,10 +80,7 @@ class Stage:
 
     async def until(self, instant: str) -> None:
         """Let time pass until the subscription's clock shows `instant`, and what was due is done."""
-        target = datetime.fromisoformat(instant) - self.offset
-        remaining = target - await self.environment.get_current_time()
-        if remaining > timedelta():
-            await self.environment.sleep(remaining)
+        await skip_to(self.environment, datetime.fromisoformat(instant) - self.offset)
         await self.quiet()
 
     async def quiet(self) -> None:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from domain.order_terms import OrderSpec
 from runtime.codec import KeyRing
 from runtime.temporal import teiki_plugin
 from starter.simulate.rest import Onlooker
+from tests.workflows.clock import skip_to
 from tests.workflows.fakes import FakeRecords
 from tests.workflows.order_fakes import FakeOrders, FakeSlip, FakeTill
 from workflows import order_messages as messages
@@ -34,7 +35,6 @@ START = datetime.fromisoformat("2023-08-01T12:00:00+09:00")
 WORKFLOWS = [Order, KonbiniDeposit, Subscription]
 SOLD = {"card": "one_time", "konbini": "one_time", "recurring": "recurring", "none": "token_auth"}
 KONBINI = {"store": "lawson", "customer_name": "Test Customer", "phone": "090-0000-0000"}
-LEAP = timedelta(days=5)
 LOOKS_MAX = 100
 YEN_1000 = {"minor": 1000, "currency": "JPY"}
 
@@ -88,10 +88,7 @@ class OrderStage:
     # ------------------------------------------------------------------ time
 
     async def until(self, instant: str) -> None:
-        target = datetime.fromisoformat(instant) - self.offset
-        # In steps: a long jump over many timers outlasts the call that asks for it.
-        while (remaining := target - await self.environment.get_current_time()) > timedelta():
-            await self.environment.sleep(min(remaining, LEAP))
+        await skip_to(self.environment, datetime.fromisoformat(instant) - self.offset)
         await self.quiet()
 
     async def quiet(self) -> None:
