@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Row, Select, case, func, or_, select, true
 
 from db.engine import Database
-from db.tables import deliveries, delivery_tries, endpoints
+from db.tables import deliveries, delivery_tries, endpoints, outbox
 from domain.errors import ErrorCode, TeikiError
 
 _e, _d, _t = endpoints.c, deliveries.c, delivery_tries.c
@@ -72,6 +72,14 @@ async def get_endpoint(db: Database, endpoint_id: str) -> EndpointItem:
     if row is None:
         raise TeikiError(ErrorCode.ENDPOINT_NOT_FOUND, "There is no such endpoint.", endpoint_id=endpoint_id)
     return _item(row)
+
+
+async def unheard_for_s(db: Database) -> float:
+    """Seconds since the oldest event happened that was not passed on to the endpoints yet; 0 when all were."""
+    age = func.extract("epoch", func.clock_timestamp() - func.min(outbox.c.created_at))
+    query = select(age.label("age")).where(outbox.c.delivered_at.is_(None))
+    async with db.reading() as connection:
+        return float((await connection.execute(query)).scalar_one() or 0)
 
 
 def _items() -> Select[Any]:

@@ -1,4 +1,4 @@
-"""A merchant's service: a real server that verifies with the public library, and fails, dawdles and hangs up as told."""
+"""A merchant's service: a real server that verifies with the public library, and fails, dawdles and hangs up."""
 
 from __future__ import annotations
 
