@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -26,6 +27,9 @@ TOTAL_S: Final = 15.0
 """Of one try, from the name's resolution to the answer's last byte."""
 _READ_BYTES: Final = 16 * 1024
 
+LookUp = Callable[[str, int, int, int], list[tuple[Any, ...]]]
+"""`socket.getaddrinfo`: host, port, family, kind of socket."""
+
 
 class EndpointClient:
     """One for all endpoints; belongs to one event loop. Connections are kept a few seconds.
@@ -34,11 +38,18 @@ class EndpointClient:
         allow_private: whether plain HTTP and addresses that are not public are allowed.
         connect_s: seconds until a connection must be there.
         total_s: seconds for a whole try.
+        look_up: the addresses of a name; blocks.
     """
 
     def __init__(
-        self, *, allow_private: bool = False, connect_s: float = CONNECT_S, total_s: float = TOTAL_S
+        self,
+        *,
+        allow_private: bool = False,
+        connect_s: float = CONNECT_S,
+        total_s: float = TOTAL_S,
+        look_up: LookUp = socket.getaddrinfo,
     ) -> None:
+        self._look_up = look_up
         self._allow_private = allow_private
         self._timeout = aiohttp.ClientTimeout(total=total_s, connect=connect_s)
         self._session: aiohttp.ClientSession | None = None
@@ -80,7 +91,7 @@ class EndpointClient:
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(
-                resolver=_Resolver(), limit=0, keepalive_timeout=10, socket_factory=self._socket
+                resolver=_Resolver(self._look_up), limit=0, keepalive_timeout=10, socket_factory=self._socket
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -117,14 +128,15 @@ _WORDS: Final[tuple[tuple[type[Exception], str], ...]] = (
 class _Resolver(AbstractResolver):
     """The system's resolver, in threads of its own: an endpoint whose name takes long holds up no other."""
 
-    def __init__(self) -> None:
+    def __init__(self, look_up: LookUp) -> None:
+        self._look_up = look_up
         self._threads = ThreadPoolExecutor(ENDPOINTS_MAX, thread_name_prefix="resolve")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         found = await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+            self._threads, lambda: self._look_up(host, port, family, socket.SOCK_STREAM)
         )
         return [
             ResolveResult(
