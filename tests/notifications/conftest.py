@@ -25,7 +25,8 @@ from runtime.sealing import ENDPOINT_SECRET, Sealer
 from tests.db.house import unique
 from tests.notifications.merchant import Merchant
 
-SEALER = Sealer(KeyRing.parse(new_key("t")), ENDPOINT_SECRET)
+KEYS = new_key("t")
+SEALER = Sealer(KeyRing.parse(KEYS), ENDPOINT_SECRET)
 SECRET = "whsec_" + "A" * 43 + "="
 OTHER_SECRET = "whsec_" + "B" * 42 + "A="
 _databases = itertools.count(1)
