@@ -1,4 +1,4 @@
-"""Where we may send anything at all: public addresses only, unless private ones are allowed (docs/notifications.md).
+"""Where we may send anything at all: public addresses only, unless our own are allowed (docs/notifications.md).
 
 An endpoint's URL is typed by people, and names resolve to whatever their owner likes. So an address is judged by what
 it *is*, at registration and again each time a socket is about to be connected to it; a name is never trusted.
@@ -25,6 +25,33 @@ _NEVER: Final = tuple(
 """Not the internet, and not everywhere known as such to the standard library."""
 
 
+_INSIDE: Final = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        *("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),
+        *("::1/128", "fc00::/7"),
+    )
+)
+_METADATA: Final = frozenset({ipaddress.ip_address("fd00:ec2::254"), ipaddress.ip_address("100.100.100.200")})
+"""Where clouds keep their metadata, when it is not a link-local address."""
+
+
+def may_reach(address: str, *, allow_private: bool) -> bool:
+    """Whether something may be sent to an IP address.
+
+    Allowed to be private, it may be loopback or of a private network, and still not link-local, a cloud's metadata,
+    multicast, or IPv4 in the clothes of IPv6.
+    """
+    if is_public(address):
+        return True
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    inside = any(found.version == network.version and found in network for network in _INSIDE)
+    return allow_private and inside and found not in _METADATA
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the public internet, and not loopback, private, link-local (where clouds keep
     their metadata), multicast, reserved, or an IPv6 address that stands for such an IPv4 one.
@@ -49,7 +76,7 @@ def require_url(url: str, *, allow_private: bool) -> SplitResult:
 
     Args:
         url: as typed.
-        allow_private: whether `http` and addresses that are not public are allowed.
+        allow_private: whether `http`, loopback and private networks are allowed.
 
     Raises:
         TeikiError: `endpoint_refused`, with `why`: `url`, `scheme`, `credentials`, `port` or `address`.
@@ -69,20 +96,20 @@ def require_url(url: str, *, allow_private: bool) -> SplitResult:
         raise refused("credentials", "An endpoint's URL holds no user and no password.")
     if port is not None and (port == 0 or port in _PORTS_REFUSED):
         raise refused("port", "Nothing is sent to this port.")
-    if not allow_private and _is_address(host) and not is_public(host):
+    if _is_address(host) and not may_reach(host, allow_private=allow_private):
         raise refused("address", "This address is not public.")
     return parts
 
 
 def require_public(addresses: list[str], *, allow_private: bool) -> None:
-    """Refuse a name that resolves to nothing, or to any address that is not public.
+    """Refuse a name that resolves to nothing, or to any address that nothing may be sent to.
 
     Raises:
         TeikiError: `endpoint_refused`, with `why`: `unresolved` or `address`.
     """
     if not addresses:
         raise refused("unresolved", "This host has no address.")
-    if not allow_private and not all(is_public(address) for address in addresses):
+    if not all(may_reach(address, allow_private=allow_private) for address in addresses):
         raise refused("address", "This host has an address that is not public.")
 
 

@@ -131,8 +131,11 @@ def body_of(topic: str, at: datetime, payload: Mapping[str, Any]) -> str:
         at: when it happened.
         payload: the data, as the outbox has it.
     """
-    document = {"type": topic, "timestamp": at.astimezone(UTC).isoformat(), "data": payload}
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    what, when, data = (
+        json.dumps(part, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        for part in (topic, at.astimezone(UTC).isoformat(), payload)
+    )
+    return f'{{"type":{what},"timestamp":{when},"data":{data}}}'
 
 
 def require_topics(topics: Sequence[str]) -> tuple[str, ...]:

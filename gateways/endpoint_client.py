@@ -18,7 +18,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from standardwebhooks import Webhook
 
-from domain.addresses import is_public, require_url
+from domain.addresses import may_reach, require_url
 from domain.errors import TeikiError
 from domain.notifications import ANSWER_BYTES_MAX, ANSWER_CHARACTERS_KEPT, ENDPOINTS_MAX, Answer, Letter
 
@@ -35,7 +35,7 @@ class EndpointClient:
     """One for all endpoints; belongs to one event loop. Connections are kept a few seconds.
 
     Args:
-        allow_private: whether plain HTTP and addresses that are not public are allowed.
+        allow_private: whether plain HTTP, loopback and private networks are allowed.
         connect_s: seconds until a connection must be there.
         total_s: seconds for a whole try.
         look_up: the addresses of a name; blocks.
@@ -105,7 +105,7 @@ class EndpointClient:
     def _socket(self, address: tuple[Any, ...]) -> socket.socket:
         """The last gate, passed by every connection: a socket for this very address, or none."""
         family, kind, protocol, _, where = address
-        if not self._allow_private and not is_public(str(where[0])):
+        if not may_reach(str(where[0]), allow_private=self._allow_private):
             raise _AddressRefusedError
         made = socket.socket(family, kind, protocol)
         made.setblocking(False)

@@ -89,8 +89,8 @@ class Settings(BaseSettings):
     endpoint's secret was rotated.
     """
     endpoint_allow_private: bool = False
-    """Whether notifications may be sent over plain HTTP, and to addresses that are not public: for trials on one
-    machine and for a closed network of one's own.
+    """Whether notifications may be sent over plain HTTP, to loopback and to private networks: for trials on one machine
+    and for a closed network of one's own.
     """
 
     # exports

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from starter.cli.catalogue import more, table
+from starter.cli.catalogue import more
 from starter.cli.options import Actor, Comment, Cursor, Json, Limit, RequestId, by
 from starter.cli.output import answer
 from starter.cli.session import with_teiki
@@ -51,7 +51,7 @@ def list_(
         return await teiki.notifications.list(wanted, cursor=cursor, limit=limit)
 
     found = with_teiki(run)
-    answer(found, as_json=as_json, page=lambda _: _table(found))
+    answer(found, as_json=as_json, page=lambda console: _table(console, found))
     if not as_json:
         more(found.next_cursor)
 
@@ -100,11 +100,22 @@ def _about(text: str | None) -> tuple[str | None, int | None]:
     return object_id, int(number) if slash else None
 
 
-def _table(found: NotificationPage) -> None:
+def _table(console: Console, found: NotificationPage) -> None:
+    from rich.table import Table  # noqa: PLC0415 - Rich is loaded when something is printed
+    from rich.text import Text  # noqa: PLC0415
+
     from starter.notification_wording import outcome_words  # noqa: PLC0415 - the read models come with it
 
-    rows = [
-        (
+    if not found.items:
+        console.print("Nothing found.")
+        return
+    shown = Table("notification", "happened (UTC)", "topic", header_style="bold", box=None, pad_edge=False)
+    for name in ("of", "endpoint"):
+        shown.add_column(name, overflow="fold")  # ids are there to be copied
+    for name in ("state", "tries", "last outcome"):
+        shown.add_column(name)
+    for item in found.items:
+        cells = (
             item.notification_id,
             f"{item.happened_at:%Y-%m-%d %H:%M:%S}",
             item.topic,
@@ -114,11 +125,8 @@ def _table(found: NotificationPage) -> None:
             str(item.tries),
             outcome_words(item.status, item.error),
         )
-        for item in found.items
-    ]
-    table(
-        ("notification", "happened (UTC)", "topic", "of", "endpoint", "state", "tries", "last outcome"), rows
-    )
+        shown.add_row(*(Text(cell) for cell in cells))
+    console.print(shown)
 
 
 def _page(console: Console, found: NotificationView) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.addresses import is_public, require_public, require_url
+from domain.addresses import is_public, may_reach, require_public, require_url
 from domain.errors import ErrorCode, TeikiError
 
 OURS = [
@@ -23,6 +23,23 @@ OURS = [
 @pytest.mark.parametrize("address", OURS)
 def test_addresses_that_are_not_public(address):
     assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "::1", "fd12::1"])
+def test_our_own_networks_may_be_allowed(address):
+    assert may_reach(address, allow_private=True)
+    assert not may_reach(address, allow_private=False)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("169.254.169.254", "fe80::1", "fd00:ec2::254", "100.100.100.200", "224.0.0.1", "0.0.0.0", "::"),
+        *("255.255.255.255", "::ffff:127.0.0.1", "64:ff9b::a9fe:a9fe", "nonsense"),
+    ],
+)
+def test_metadata_multicast_and_disguises_are_never_allowed(address):
+    assert not may_reach(address, allow_private=True)
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "8.8.8.8", "172.15.0.1", "172.32.0.1", "2606:4700::1111"])

@@ -88,6 +88,11 @@ async def test_a_name_that_leads_into_our_network_is_not_connected_to(address):
     assert (inside.connections, names.asked) == (0, 1)
 
 
+async def test_a_clouds_metadata_is_out_of_reach_also_where_private_addresses_are_allowed():
+    async with client(look_up=Names([["169.254.169.254"]]).look_up, allow_private=True) as post:
+        assert (await post.post(letter("http://shop.example/latest/meta-data"))).error == "address_refused"
+
+
 async def test_with_private_addresses_allowed_the_same_name_is_connected_to():
     names = Names([["127.0.0.1"]])
     async with listening() as inside, client(look_up=names.look_up, allow_private=True) as post:
