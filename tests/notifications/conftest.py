@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -21,7 +27,10 @@ from db.engine import Database
 from gateways.endpoint_client import EndpointClient
 from runtime.codec import KeyRing, new_key
 from runtime.embedded.postgres import EmbeddedPostgres
+from runtime.embedded.processes import end, spawn, tail
+from runtime.embedded.supervisor import file_ready
 from runtime.sealing import ENDPOINT_SECRET, Sealer
+from tests.architecture.reading import ROOT
 from tests.db.house import unique
 from tests.notifications.merchant import Merchant
 
@@ -119,3 +128,26 @@ def counter(db: Database, post: EndpointClient) -> Counter:
 
 def ids(shop: Merchant) -> list[str]:
     return [seen["id"] for seen in shop.taken]
+
+
+@asynccontextmanager
+async def working(
+    module: str, home: Path, variables: dict[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker process that serves, or was killed already; ended at the end unless it has ended before."""
+    ready = home / f"{uuid4().hex}.ready"
+    _, serves = file_ready(ready)
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TEIKI_", "TEMPORAL_"))}
+    process = await spawn(
+        [sys.executable, "-m", module],
+        log=home / "worker.log",
+        env={**inherited, **variables, "TEIKI_READY_FILE": str(ready), "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        async with asyncio.timeout(40):
+            while process.returncode != -signal.SIGKILL and not await serves():
+                assert process.returncode is None, tail(home / "worker.log")
+                await asyncio.sleep(0.05)
+        yield process
+    finally:
+        await end(process)

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -23,15 +19,14 @@ import pytest
 from activities.contracts.notifications import Deliver
 from db.engine import Database
 from runtime.codec import KeyRing, new_key
-from runtime.embedded.processes import end, spawn, tail
-from runtime.embedded.supervisor import file_ready
+from runtime.embedded.processes import tail
 from runtime.embedded.temporal_servers import DevServer
-from tests.architecture.reading import ROOT
-from tests.notifications.conftest import KEYS, SECRET
+from tests.notifications.conftest import KEYS, SECRET, working
 from tests.notifications.fused_courier import POINTS
 from tests.notifications.merchant import Fault, Merchant, merchant
 from workflows.notifications import Notifications
 
+COURIER = "tests.notifications.fused_courier"
 OBJECTS = 12
 EVENTS = 240
 RANDOM_DEATHS = 2
@@ -81,26 +76,6 @@ async def time_passes(db: Database) -> None:
         await cursor.execute("UPDATE deliveries SET next_at = clock_timestamp() WHERE state = 'waiting'")
 
 
-@asynccontextmanager
-async def courier(home: Path, variables: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
-    ready = home / f"{uuid4().hex}.ready"
-    _, serves = file_ready(ready)
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TEIKI_", "TEMPORAL_"))}
-    process = await spawn(
-        [sys.executable, "-m", "tests.notifications.fused_courier"],
-        log=home / "worker.log",
-        env={**inherited, **variables, "TEIKI_READY_FILE": str(ready), "PYTHONPATH": str(ROOT)},
-    )
-    try:
-        async with asyncio.timeout(40):
-            while process.returncode != -signal.SIGKILL and not await serves():
-                assert process.returncode is None, tail(home / "worker.log")
-                await asyncio.sleep(0.05)
-        yield process
-    finally:
-        await end(process)
-
-
 @pytest.mark.timeout(240)
 async def test_couriers_killed_anywhere_lose_nothing_invent_nothing_and_keep_the_order(db, counter, tmp_path):
     codec_keys, dice, queue = new_key("k1"), random.Random(SEED), f"queue-{uuid4().hex[:8]}"
@@ -129,7 +104,7 @@ async def test_couriers_killed_anywhere_lose_nothing_invent_nothing_and_keep_the
             await client.start_workflow(
                 Notifications.run, Deliver(), id=f"notifications-{number}", task_queue=queue
             )
-            async with courier(tmp_path, variables) as process, asyncio.timeout(60):
+            async with working(COURIER, tmp_path, variables) as process, asyncio.timeout(60):
                 await asyncio.sleep(dice.uniform(0.2, 1.0))
                 if point:
                     (fuses / f"{point}.{number}").touch()
@@ -143,7 +118,7 @@ async def test_couriers_killed_anywhere_lose_nothing_invent_nothing_and_keep_the
         await writing
         assert list(fuses.iterdir()) == []
         await client.start_workflow(Notifications.run, Deliver(), id="notifications-last", task_queue=queue)
-        async with courier(tmp_path, variables), asyncio.timeout(90):
+        async with working(COURIER, tmp_path, variables), asyncio.timeout(90):
             for shop in (one, two):
                 while len({seen["id"] for seen in shop.taken}) < EVENTS:
                     await time_passes(db)
