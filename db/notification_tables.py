@@ -76,6 +76,14 @@ deliveries: Final = Table(
         "ix_deliveries_due", "endpoint_id", "next_at", "event_id", postgresql_where=text("state = 'waiting'")
     ),
     Index("ix_deliveries_object", "subject_id", "endpoint_id", "event_id"),
+    # What is not finished of an object: few, however long its story is.
+    Index(
+        "ix_deliveries_open",
+        "subject_id",
+        "endpoint_id",
+        "event_id",
+        postgresql_where=text("state IN ('waiting', 'held')"),
+    ),
     Index("ix_deliveries_event", "event_id"),
     Index("ix_deliveries_finished", "endpoint_id", "state", "finished_at"),
 )

@@ -96,6 +96,12 @@ def _deliveries() -> None:
         postgresql_where=sa.text("state = 'waiting'"),
     )
     op.create_index("ix_deliveries_object", "deliveries", ["subject_id", "endpoint_id", "event_id"])
+    op.create_index(
+        "ix_deliveries_open",
+        "deliveries",
+        ["subject_id", "endpoint_id", "event_id"],
+        postgresql_where=sa.text("state IN ('waiting', 'held')"),
+    )
     op.create_index("ix_deliveries_event", "deliveries", ["event_id"])
     op.create_index("ix_deliveries_finished", "deliveries", ["endpoint_id", "state", "finished_at"])
 
