@@ -6,12 +6,16 @@ import asyncio
 import json
 import time
 from collections import Counter as Counted
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
 from activities.contracts.notifications import Delivered
 from db import deliveries, endpoints
+from db.engine import Database
 from db.reads.endpoints import get_endpoint
 from db.reads.notifications import NotificationFilter, get_notification, list_notifications
 from domain.errors import ErrorCode, TeikiError
@@ -89,6 +93,46 @@ async def test_endpoints_made_while_events_are_written_and_passed_on_miss_none_a
     given = await counter.rows("SELECT endpoint_id AS id, event_id AS event FROM deliveries")
     assert Counted(map(str, given)) == Counted(map(str, wanted))
     assert {len(await counter.states(row["id"])) for row in wanted} != {120}, "nothing happened meanwhile"
+
+
+class Hesitant(Database):
+    """Stops before each commit until it is let go."""
+
+    about_to_commit = asyncio.Event()
+    let_go = asyncio.Event()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        async with super().transaction() as cursor:
+            yield cursor
+            self.about_to_commit.set()
+            await self.let_go.wait()
+
+
+async def test_what_is_written_while_an_endpoint_is_being_made_waits_for_it(counter, db):
+    slow = Hesitant.connect(db.engine.url.render_as_string(hide_password=False), pool_size=1)
+    async with merchant() as shop:
+        making = asyncio.create_task(
+            endpoints.create_endpoint(
+                slow,
+                "end_slow",
+                url=shop.url,
+                topics=(),
+                sealed_secret=SEALER.seal(SECRET, "end_slow"),
+                said=said(),
+            )
+        )
+        await slow.about_to_commit.wait()
+        event = await counter.happens("sub_1")
+        passing = asyncio.create_task(deliveries.pass_on(db, limit=10))
+        assert not (await asyncio.wait({passing}, timeout=0.3))[0], (
+            "it was passed on without the new endpoint"
+        )
+        slow.let_go.set()
+        await asyncio.gather(making, passing)
+        await counter.told()
+    await slow.close()
+    assert ids(shop) == [f"ntf_{event}"]
 
 
 async def test_a_later_event_of_an_object_waits_for_the_earlier_one_and_others_do_not(counter):
