@@ -26,8 +26,10 @@ from runtime.temporal import connect
 from starter.attention import Attention
 from starter.catalogue import Customers, PaymentMethods, Products
 from starter.deposits import Deposits
+from starter.endpoints import Endpoints
 from starter.engine import Engine
 from starter.exports import Exports
+from starter.notifications import Notifications
 from starter.orders import Orders
 from starter.payments import Payments
 from starter.reconciliation import Reconciliations
@@ -57,6 +59,8 @@ class Teiki:
         self.exports = Exports(self)
         self.reconciliation = Reconciliations(self)
         self.webhooks = Webhooks(self)
+        self.endpoints = Endpoints(self)
+        self.notifications = Notifications(self)
         self._database: Database | None = None
         self._connecting = asyncio.Lock()
 

@@ -11,8 +11,10 @@ from starter.cli import (
     books,
     catalogue,
     deposit,
+    endpoint,
     exports,
     gateway,
+    notification,
     order,
     payment,
     products,
@@ -62,6 +64,8 @@ app.add_typer(deposit.app, name="deposit")
 app.add_typer(attention.app, name="attention")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")
+app.add_typer(endpoint.app, name="endpoint")
+app.add_typer(notification.app, name="notification")
 app.add_typer(catalogue.customers, name="customer")
 app.add_typer(products.app, name="product")
 app.add_typer(catalogue.payment_methods, name="payment-method")
