@@ -35,6 +35,7 @@ from activities.billing import BillingActivities
 from activities.contracts.exports import SweepExports
 from activities.contracts.reconciliation import ReconciliationInput
 from activities.contracts.webhooks import HandOver
+from activities.credits import CreditsActivities
 from activities.engine_bell import EngineBell
 from activities.engine_census import EngineCensus
 from activities.engine_commands import EngineCommands
@@ -66,6 +67,7 @@ from workflows.catalogue import (
     PutCustomerEntry,
     PutProductEntry,
 )
+from workflows.credit import Credit
 from workflows.export import Export, ExportSweep
 from workflows.konbini_deposit import KonbiniDeposit
 from workflows.order import Order
@@ -77,6 +79,7 @@ BILLING_WORKFLOWS = [
     Subscription,
     Order,
     KonbiniDeposit,
+    Credit,
     Reconciliation,
     PutCustomerEntry,
     PutProductEntry,
@@ -122,6 +125,7 @@ async def _billing(settings: Settings, client: Client, database: Database) -> As
         await ensure_schedule(client, WEBHOOK_INBOX, webhook_inbox_worked_off(settings))
         billing = BillingActivities(database, gateway)
         records = RecordsActivities(database, gateway)
+        crediting = CreditsActivities(database, gateway)
         orders = OrdersActivities(database, gateway, EngineCommands(client))
         reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
         webhooks = WebhooksActivities(database, EngineBell(client).ring)
@@ -132,6 +136,7 @@ async def _billing(settings: Settings, client: Client, database: Database) -> As
                 *billing.registered(),
                 *records.registered(),
                 *orders.registered(),
+                *crediting.registered(),
                 *reconciliation.registered(),
                 *webhooks.registered(),
             ],

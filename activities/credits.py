@@ -21,7 +21,7 @@ from activities.contracts.credits import (
     OpenCreditResult,
     RecordCredit,
 )
-from db import catalogue, credits
+from db import catalogue, credit_rows
 from db.credit_shapes import CreditGateway
 from db.engine import Database
 from gateways.port import PaymentGateway
@@ -38,16 +38,16 @@ class CreditsActivities(CreditsContract):
     async def open(self, order: OpenCredit) -> OpenCreditResult:
         can = self.gateway.capabilities
         returns = CreditGateway(partial=can.partial_refund, konbini=can.konbini_refund != "none")
-        opened = await credits.open_credit(self.db, order, returns)
+        opened = await credit_rows.open_credit(self.db, order, returns)
         return OpenCreditResult(**{name: getattr(opened, name) for name in opened.__slots__})
 
     @activity.defn(name=RECORD_CREDIT)
     async def record(self, order: RecordCredit) -> None:
-        await credits.record_credit(self.db, order)
+        await credit_rows.record_credit(self.db, order)
 
     @activity.defn(name=COUNT_CREDIT)
     async def count_on_ended_order(self, order: CountCredit) -> None:
-        await credits.count_on_ended_order(self.db, order.credit_id, at=order.at)
+        await credit_rows.count_on_ended_order(self.db, order.credit_id, at=order.at)
 
     @activity.defn(name=BLOCK_CUSTOMER)
     async def block_customer(self, order: BlockCustomer) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from domain.credits import CreditStatus
+from domain.credit import CreditStatus
 from domain.money import Money
 
 

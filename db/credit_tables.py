@@ -26,9 +26,9 @@ from sqlalchemy import (
 )
 
 from db.columns import LIVE_STATES, currency, id_, instant, metadata, one_of, quoted, words
-from domain.credits import CreditStatus
+from domain.credit import CreditStatus
 
-credits: Final = Table(
+credits_: Final = Table(
     "credits",
     metadata,
     id_("id", primary_key=True),

@@ -196,7 +196,7 @@ async def settle_refund(
     idempotency_check_failed: bool = False,
     doubtful: bool = False,
 ) -> bool:
-    """The money went back: attempt, payment, credit, ledger (debit refunds, credit gateway receivable), history, outbox.
+    """The money went back: attempt, payment, credit, history, outbox, ledger (debit refunds, credit receivable).
 
     Returns:
         False, and nothing changes, when it is settled already.

@@ -51,7 +51,7 @@ from db.columns import (
     seq,
     words,
 )
-from db.credit_tables import credits, payment_balances
+from db.credit_tables import credits_, payment_balances
 from db.export_tables import export_downloads, exports, sealed_secrets
 from db.order_tables import deposits, membership_counters, order_notes, orders, payers, permissions
 from db.watch_tables import incidents, reconciliations
@@ -62,7 +62,7 @@ __all__ = [
     "APPEND_ONLY",
     "attempts",
     "card_links",
-    "credits",
+    "credits_",
     "customers",
     "deposits",
     "export_downloads",

@@ -56,8 +56,8 @@ def workflow_concerned(reference: str, *, deposit_id: str | None = None) -> str 
     Args:
         reference: ours, as the gateway stores it.
         deposit_id: the slip that was asked for under the reference's payment number, if it was one. What happens to the
-            slip, and to late money on it, concerns the slip's own workflow; the payment's refund is the order's, a credit
-            has a workflow of its own.
+            slip, and to late money on it, concerns the slip's own workflow; the payment's refund is the order's, and a
+            credit has a workflow of its own.
     """
     object_id = reference.partition("/")[0]
     if deposit_id is not None and reference.split("/")[2:3] not in (["refund"], ["credit"]):

@@ -25,6 +25,7 @@ from runtime.settings import Settings
 from runtime.temporal import connect
 from starter.attention import Attention
 from starter.catalogue import Customers, PaymentMethods, Products
+from starter.credits import Credits
 from starter.deposits import Deposits
 from starter.engine import Engine
 from starter.exports import Exports
@@ -54,6 +55,7 @@ class Teiki:
         self.payment_methods = PaymentMethods(self)
         self.attention = Attention(self)
         self.payments = Payments(self)
+        self.credits = Credits(self)
         self.exports = Exports(self)
         self.reconciliation = Reconciliations(self)
         self.webhooks = Webhooks(self)

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from temporalio import activity
 
-from domain.credits import CreditStatus
+from domain.credit import CreditStatus
 from domain.money import Money
 
 OPEN_CREDIT: Final = "credits.open"

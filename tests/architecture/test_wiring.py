@@ -11,11 +11,13 @@ from temporalio import activity
 
 from activities.billing import BillingActivities
 from activities.contracts.billing import BillingContract
+from activities.contracts.credits import CreditsContract
 from activities.contracts.exports import ExportsContract
 from activities.contracts.orders import OrdersContract
 from activities.contracts.reconciliation import ReconciliationContract
 from activities.contracts.records import RecordsContract
 from activities.contracts.webhooks import WebhooksContract
+from activities.credits import CreditsActivities
 from activities.exports import ExportsActivities
 from activities.orders import OrdersActivities
 from activities.reconciliation import ReconciliationActivities
@@ -26,6 +28,7 @@ from tests.architecture.reading import ROOT, modules, name_of, tree
 IMPLEMENTED = {
     BillingContract: BillingActivities,
     OrdersContract: OrdersActivities,
+    CreditsContract: CreditsActivities,
     ExportsContract: ExportsActivities,
     ReconciliationContract: ReconciliationActivities,
     RecordsContract: RecordsActivities,

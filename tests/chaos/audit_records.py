@@ -147,14 +147,14 @@ I6: Final = (
     ),
     Check(
         "I6",
-        "SELECT count(*) FROM payments WHERE state IN ('settled', 'refunded', 'skipped', 'failed')",
+        "SELECT count(*) FROM payments WHERE state NOT IN ('scheduled', 'collecting')",
         """
         SELECT format('payment %s/%s is %s, and nothing in the books says why', p.object_id, p.number, p.state)
         FROM payments p
-        WHERE p.state IN ('settled', 'refunded') AND NOT EXISTS (
+        WHERE p.state IN ('settled', 'refunded', 'partially_refunded') AND NOT EXISTS (
                 SELECT FROM attempts a WHERE a.object_id = p.object_id AND a.number = p.number
                 AND a.purpose = 'charge' AND a.state = 'settled')
-           OR p.state = 'refunded' AND NOT EXISTS (
+           OR p.state IN ('refunded', 'partially_refunded') AND NOT EXISTS (
                 SELECT FROM attempts a WHERE a.object_id = p.object_id AND a.number = p.number
                 AND a.purpose = 'refund' AND a.state = 'settled')
            OR p.state = 'skipped' AND (p.skip_reason IS NULL OR NOT EXISTS (

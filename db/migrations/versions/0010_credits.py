@@ -91,9 +91,7 @@ def _credits() -> None:
         sa.Column("created_at", instant, nullable=False),
         sa.Column("ended_at", instant, nullable=True),
         sa.Column("counted_at", instant, nullable=True),
-        sa.CheckConstraint(
-            "status IN ('open', 'returned', 'failed')", name=op.f("ck_credits_status_known")
-        ),
+        sa.CheckConstraint("status IN ('open', 'returned', 'failed')", name=op.f("ck_credits_status_known")),
         sa.CheckConstraint("currency ~ '^[A-Z]{3}$'", name=op.f("ck_credits_currency_code")),
         sa.CheckConstraint("amount_minor > 0", name=op.f("ck_credits_amount_positive")),
         sa.CheckConstraint("(ended_at IS NULL) = (status = 'open')", name=op.f("ck_credits_ended_is_dated")),

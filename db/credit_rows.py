@@ -16,7 +16,7 @@ from db.engine import Database
 from db.requests import Cursor, claim
 from db.shapes import Refused
 from db.steps import conflict, write_events
-from domain.credits import Creditable, CreditStatus, agreed_amount, is_returned_whole
+from domain.credit import Creditable, CreditStatus, agreed_amount, is_returned_whole
 from domain.errors import ErrorCode, TeikiError
 from domain.identifiers import order_of_subscription
 from domain.money import Money
@@ -70,7 +70,7 @@ async def open_credit(db: Database, opening: CreditOpening, gateway: CreditGatew
     Returns:
         `opened` (also when this very credit was accepted before); `duplicate` with the id of an earlier request's
         credit; `refused` with `payment_not_found`, `invalid_status` when nothing was settled, `request_id_conflict`,
-        or what `domain.credits.agreed_amount` refuses. A refusal writes nothing.
+        or what `domain.credit.agreed_amount` refuses. A refusal writes nothing.
     """
     try:
         async with db.transaction() as cursor:
@@ -208,9 +208,7 @@ async def _tell(
     )
 
 
-async def _accepted(
-    cursor: Cursor, credit_id: str, outcome: Literal["opened", "duplicate"]
-) -> CreditOpened:
+async def _accepted(cursor: Cursor, credit_id: str, outcome: Literal["opened", "duplicate"]) -> CreditOpened:
     await cursor.execute(_ACCEPTED, {"id": credit_id})
     row = await cursor.fetchone()
     assert row is not None, "a claimed request id has its credit"

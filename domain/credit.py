@@ -12,15 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
 from domain.refunds import RefundDue
-from domain.unresolved import Verification
+from domain.unresolved import InFlight, Verification
 
+CHARGEABLE_KINDS: Final = frozenset({"card", "sepa_debit"})
+"""Payment methods that are charged by us whenever a payment is due."""
 WIRE_KINDS: Final = frozenset({"sepa_debit", "bank_transfer"})
 """Payment methods whose payer can take the money back by himself: what was returned in part may go back whole too."""
 
@@ -57,7 +59,7 @@ class CreditState(BaseModel):
     Attributes:
         order_id: the order that is concerned, if one is.
         due: its money on its way; None: decided.
-        verification: the second look at what had a doubt on the way.
+        verifications: the second looks at what had a doubt on the way.
         told: the status that the order knows.
         blocks: the customer is still to be blocked, by this actor.
     """
@@ -72,7 +74,7 @@ class CreditState(BaseModel):
     customer_id: str
     bank_account: str | None = None
     due: RefundDue | None = None
-    verification: Verification | None = None
+    verifications: tuple[Verification, ...] = ()
     told: CreditStatus | None = None
     blocks: str | None = None
 
@@ -87,25 +89,33 @@ class CreditState(BaseModel):
         )
 
     @property
+    def next_verification(self) -> Verification | None:
+        return min(self.verifications, key=lambda verification: verification.next_at, default=None)
+
+    @property
     def has_news(self) -> bool:
         """The order concerned does not know how it stands."""
         return self.order_id is not None and self.told is not self.status
 
 
-Step = Literal["block", "tell", "refund", "verify"]
+class Step(NamedTuple):
+    """What a credit does next, and when; None: now."""
+
+    kind: Literal["block", "tell", "refund", "verify"]
+    at: datetime | None
 
 
-def next_step(state: CreditState) -> tuple[Step, datetime | None] | None:
-    """What the credit does next, and when (None: now); no step: it is over."""
+def next_step(state: CreditState) -> Step | None:
+    """The next step; None: it is over. The block comes first, because nothing is to be charged meanwhile."""
     if state.blocks is not None:
-        return "block", None
+        return Step("block", None)
     if state.has_news:
-        return "tell", None
-    if state.due is not None:
-        return "refund", state.due.flight.next_at
-    if state.verification is not None:
-        return "verify", state.verification.next_at
-    return None
+        return Step("tell", None)
+    verification = state.next_verification
+    flight = state.due.flight if state.due is not None else None
+    if verification is not None and (flight is None or verification.next_at < flight.next_at):
+        return Step("verify", verification.next_at)
+    return Step("refund", flight.next_at) if flight is not None else None
 
 
 def close(state: CreditState, status: CreditStatus, reason: str) -> None:
@@ -114,8 +124,67 @@ def close(state: CreditState, status: CreditStatus, reason: str) -> None:
 
 def verify_later(state: CreditState, attempt: int, now: datetime, *, in_s: int) -> None:
     """It got its outcome after a doubt: the gateway's book is looked at once more, one horizon later."""
-    next_at = now + timedelta(seconds=in_s)
-    state.verification = Verification(number=state.number, attempt=attempt, next_at=next_at)
+    doubt = Verification(number=state.number, attempt=attempt, next_at=now + timedelta(seconds=in_s))
+    state.verifications = (*state.verifications, doubt)
+
+
+def accepted(
+    credit_id: str,
+    *,
+    object_id: str,
+    number: int,
+    amount: Money,
+    order_id: str | None,
+    customer_id: str,
+    bank_account: str | None,
+    blocks: str | None,
+    now: datetime,
+) -> CreditState:
+    """A credit whose money was reserved just now, and has not left yet."""
+    due = RefundDue(number=number, amount_minor=amount.minor, sent_at=now, flight=InFlight.unsent(now))
+    return CreditState(
+        id=credit_id,
+        object_id=object_id,
+        number=number,
+        amount=amount,
+        order_id=order_id,
+        customer_id=customer_id,
+        bank_account=bank_account,
+        due=due,
+        blocks=blocks,
+    )
+
+
+def ask_again(state: CreditState, now: datetime) -> None:
+    """A person wants the refused attempt asked for once more, under a key of its own; what it reserved stays."""
+    assert state.due is not None
+    state.due = state.due.model_copy(
+        update={"attempt": state.due.attempt + 1, "flight": InFlight.unsent(now), "sent_at": now}
+    )
+
+
+def hurry(state: CreditState, now: datetime) -> bool:
+    """The payment company has news: what is in flight is asked about now."""
+    flight = state.due.flight if state.due is not None else None
+    if flight is None or flight.state not in ("unknown", "pending") or flight.next_at <= now:
+        return False
+    flight.next_at = now
+    return True
+
+
+def require_waiting(state: CreditState) -> RefundDue:
+    """What a person is to settle.
+
+    Raises:
+        TeikiError: `nothing_to_settle`.
+    """
+    if state.due is None or state.due.flight.state != "attention":
+        raise TeikiError(
+            ErrorCode.NOTHING_TO_SETTLE,
+            "Nothing of this credit waits for a person; while the gateway is still asked, wait.",
+            credit_id=state.id,
+        )
+    return state.due
 
 
 # ---------------------------------------------------------------------- what may be asked for
@@ -192,10 +261,10 @@ def is_returned_whole(*, pay_is_recurring: bool, paid_minor: int, refunded_minor
     return not pay_is_recurring and 0 < paid_minor <= refunded_minor
 
 
-def remembered(credits: Sequence[CreditFact], fact: CreditFact) -> tuple[CreditFact, ...]:
+def remembered(known: Sequence[CreditFact], fact: CreditFact) -> tuple[CreditFact, ...]:
     """The facts an order remembers after it was told one. What has ended stays ended, whatever comes late."""
-    known = {credit.credit_id: credit for credit in credits}
-    before = known.get(fact.credit_id)
+    by_id = {credit.credit_id: credit for credit in known}
+    before = by_id.get(fact.credit_id)
     if before is None or before.status is CreditStatus.OPEN:
-        known[fact.credit_id] = fact
-    return tuple(known.values())
+        by_id[fact.credit_id] = fact
+    return tuple(by_id.values())
