@@ -334,6 +334,7 @@ class _Refund(Movement):
             gateway_code=declined.gateway_code,
             gateway_id=declined.gateway_id,
             at=self.at,
+            doubtful=doubtful and self.is_verified_later,
         )
 
     async def write_refused(self, declined: Declined) -> None:

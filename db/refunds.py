@@ -103,7 +103,8 @@ SELECT 1 AS changed FROM attempt
 _DECLINE: Final[LiteralString] = """
 WITH attempt AS (
     UPDATE attempts SET state = 'declined', resolved_at = %(at)s, decline = %(decline)s,
-        gateway_code = %(gateway_code)s, gateway_id = COALESCE(%(gateway_id)s, gateway_id)
+        gateway_code = %(gateway_code)s, gateway_id = COALESCE(%(gateway_id)s, gateway_id),
+        needs_verification = needs_verification OR %(doubtful)s
     WHERE key = %(key)s AND purpose IN ('refund', 'twin')
       AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
     RETURNING object_id, number,
@@ -226,6 +227,7 @@ async def decline_refund(
     at: datetime,
     gateway_code: str = "",
     gateway_id: str | None = None,
+    doubtful: bool = False,
 ) -> bool:
     """The gateway refuses to return it. The payment stays settled; a person decides.
 
@@ -238,6 +240,7 @@ async def decline_refund(
         "at": at,
         "gateway_code": gateway_code or None,
         "gateway_id": gateway_id,
+        "doubtful": doubtful,
     }
     changed = await db.fetch_one(_DECLINE, parameters)
     return changed is not None or await unchanged(db, key, wanted="declined")
