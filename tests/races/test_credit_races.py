@@ -7,8 +7,12 @@ from collections import Counter
 
 import pytest
 
+from db.reads.payments import PaymentFilter
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
+from domain.notices import GatewayNotice, workflow_concerned
+from domain.order_terms import OrderSpec
+from domain.terms import SubscriptionSpec
 from tests.races.conftest import Hall, said
 
 pytestmark = [pytest.mark.xdist_group("races"), pytest.mark.timeout(300)]
@@ -140,3 +144,144 @@ async def test_nothing_is_returned_of_what_was_never_paid(hall: Hall):
     await hall.slip(order)
     assert await said(hall.teiki.payments.credit(order.id, 1)) == "invalid_status"
     assert await said(hall.teiki.payments.credit(order.id, 2)) == "payment_not_found"
+
+
+# ---------------------------------------------------------------------- doubts, and a person
+
+
+async def test_while_its_outcome_is_unknown_its_part_is_nobody_elses_and_the_webhook_brings_the_answer(
+    hall: Hall,
+):
+    order = await hall.place()
+    of_ours = {"reference_prefix": order.id}
+    await hall.desk.remote.faults(
+        {"fault": "drop_after", "route": "refund"} | of_ours,
+        {"fault": "error_before", "route": "lookup"} | of_ours,
+    )
+    try:
+        made = await hall.teiki.payments.credit(order.id, 1, yen(600))
+        assert (made.status, made.attempt_state, made.balance) == ("open", "unknown", yen(400))
+        assert await said(hall.teiki.payments.credit(order.id, 1, yen(401))) == "credit_exceeds_balance"
+        assert await order.refund_amount() == yen(400)
+    finally:
+        await hall.desk.remote.faults()
+    reference = f"{order.id}/1/credit/{made.id}"
+    notice = GatewayNotice(gateway_id="", reference=reference)
+    await hall.teiki.engine.notify(workflow_concerned(reference), "gateway_notified", notice)
+
+    async def returned() -> bool:
+        return (await hall.teiki.credits.show(made.id)).status == "returned"
+
+    await hall.eventually(returned)
+    await becomes(hall, order, (1000, 600, "payment_completed"))
+    await hall.books_agree(order, 400)
+
+
+async def test_a_refused_remittance_waits_for_a_person_and_its_word_frees_what_it_reserved(hall: Hall):
+    order = await hall.place("konbini")
+    slip = await hall.slip(order)
+    await hall.pay(slip)
+    await order.notify_slip(1, slip)
+    await becomes(hall, order, (1000, 0, "payment_completed"))
+    assert await said(hall.teiki.payments.credit(order.id, 1, yen(300))) == "partial_refund_not_supported"
+    made = await hall.teiki.payments.credit(order.id, 1, bank_account="tok_bank_wrong")
+    assert (made.status, made.attempt_state) == ("open", "attention")
+    (waiting,) = [one for one in (await hall.teiki.attention.list()).attempts if one.object_id == order.id]
+    assert waiting.credit_id == made.id
+    again = await hall.teiki.attention.settle(waiting.reference, "again", comment="a typing error")
+    assert again.status == "open"
+
+    async def waits() -> list:
+        found = (await hall.teiki.attention.list()).attempts
+        return [one for one in found if one.object_id == order.id and one.reference.endswith("/2")]
+
+    (second,) = await hall.eventually(waits)
+    failed = await hall.teiki.attention.settle(second.reference, "not_returned", comment="paid in cash")
+    assert (failed.status, failed.reason, failed.balance) == ("failed", "not_returned", yen(1000))
+    await hall.books_agree(order, 1000)
+    assert await hall.desk.fees(order.id) == 500, "each request for a remittance has its fee"
+    done = await hall.teiki.payments.credit(order.id, 1, bank_account="tok_bank")
+    assert done.status == "returned"
+    await becomes(hall, order, (1000, 1000, "refunded"))
+    await hall.books_agree(order, 0)
+
+
+# ---------------------------------------------------------------------- subscriptions
+
+
+async def subscribed(hall: Hall, *, token: str = "tok_ok", currency: str = "JPY", minor: int = 1000):
+    details = await hall.desk.gateway.token_details(token)
+    tenant = await hall.desk.house.tenant(token=token, kind=details.kind)
+    spec = SubscriptionSpec(
+        customer_id=tenant.customer_id,
+        product_id=tenant.product_id,
+        payment_method_id=tenant.card_id,
+        period="monthly",
+        amount=Money(minor=minor, currency=currency),
+    )
+    subscription = await hall.teiki.subscriptions.create(spec)
+
+    async def paid() -> bool:
+        return bool((await hall.teiki.payments.list(PaymentFilter(object_id=subscription.id))).items)
+
+    await hall.eventually(paid)
+    return subscription
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+@pytest.mark.parametrize(("currency", "minor"), [("JPY", 1000), ("USD", 1050), ("KWD", 10_500)])
+async def test_a_payment_of_a_subscription_goes_back_also_after_its_end(hall, currency, minor, has_ended):
+    subscription = await subscribed(hall, currency=currency, minor=minor)
+    if has_ended:
+        await subscription.cancel()
+    part = await hall.teiki.payments.credit(subscription.id, 1, Money(minor=1, currency=currency))
+    assert (part.status, part.order_id, part.balance.minor) == ("returned", None, minor - 1)
+    whole = await hall.teiki.payments.credit(subscription.id, 1)
+    assert (whole.amount.minor, whole.balance.minor) == (minor - 1, 0)
+    (payment,) = (await hall.teiki.payments.list(PaymentFilter(object_id=subscription.id))).items
+    assert payment.state == "refunded"
+    assert await hall.desk.books(subscription.id) == (0, 0)
+
+
+async def test_a_part_of_a_sepa_payment_needs_the_risk_to_be_accepted(hall):
+    subscription = await subscribed(hall, token="tok_sepa", currency="EUR")
+    part = Money(minor=100, currency="EUR")
+    assert await said(hall.teiki.payments.credit(subscription.id, 1, part)) == "risk_not_accepted"
+    made = await hall.teiki.payments.credit(subscription.id, 1, part, accept_risk=True)
+    assert made.status == "returned"
+    assert await hall.desk.books(subscription.id) == (900, 900)
+
+
+async def test_a_credit_of_a_recurring_orders_payment_is_told_to_the_order(hall):
+    product = await hall.desk.product(sales_method="recurring")
+    spec = OrderSpec.model_validate(
+        {
+            "customer_id": hall.tenant.customer_id,
+            "product_id": product,
+            "pay": "recurring",
+            "payment_method_id": hall.tenant.card_id,
+            "subscription": {"period": "monthly"},
+        }
+    )
+    order = await hall.teiki.orders.place(spec)
+    await becomes(hall, order, (1000, 0, "recurring_payment"))
+    made = await hall.teiki.payments.credit(order.id, 1, yen(400))
+    assert (made.order_id, made.object_id) == (order.id, f"sub_{order.id.removeprefix('ord_')}")
+    await becomes(hall, order, (1000, 400, "recurring_payment"))
+    assert await order.refund_amount() == yen(600)
+    await order.cancel()
+    await becomes(hall, order, (1000, 1000, "refunded"))
+    assert await hall.desk.books(made.object_id) == (0, 0)
+
+
+async def test_both_books_agree_after_all_of_it(hall):
+    """Everything that this module moved: accounts and currencies, as `teiki doctor --ledger` compares them."""
+    book = await hall.desk.remote.ledger()
+    ours = await hall.desk.house.rows(
+        "SELECT currency, sum(CASE WHEN debit_account = 'gateway_receivable' THEN amount_minor"
+        " WHEN credit_account = 'gateway_receivable' THEN -amount_minor ELSE 0 END)::bigint AS minor"
+        " FROM ledger GROUP BY currency"
+    )
+    assert {row["currency"]: int(row["minor"]) for row in ours} == {
+        currency: sums["merchant_receivable"] for currency, sums in book["accounts"].items()
+    }
