@@ -157,6 +157,8 @@ def show_list(
     async def run(teiki: Teiki) -> CreditPage:
         from db.reads.credits import CreditFilter  # noqa: PLC0415 - SQLAlchemy only when needed
 
+        if name is not None and not name.startswith("sub_"):
+            conditions["object_id"] = (await teiki.orders.find(name)).id
         return await teiki.credits.list(CreditFilter.model_validate(conditions), cursor=cursor, limit=limit)
 
     page = with_teiki(run)
