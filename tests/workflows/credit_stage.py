@@ -30,6 +30,7 @@ from activities.contracts.credits import (
     OpenCreditResult,
     RecordCredit,
 )
+from domain.credit import CreditState
 from domain.money import Money
 from runtime.codec import KeyRing
 from runtime.temporal import teiki_plugin
@@ -111,6 +112,16 @@ class CreditStage:
         self.offset = self.start - await self.environment.get_current_time()
         await self.quiet()
         return opened
+
+    async def go_on(self, state: CreditState) -> None:
+        """A later run of one whose history was cut."""
+        self.handle = await self.client.start_workflow(
+            Credit.run,
+            CreditInput(id=state.id, state=state, clock_offset=timedelta()),
+            id=f"credit/{state.id}",
+            task_queue=self.queue,
+        )
+        await self.quiet()
 
     async def _answer(self) -> CreditOpened:
         try:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
 from activities.contracts.billing import Outcome, VerifyResult
 from activities.contracts.credits import OpenCreditResult
+from domain.credit import accepted, verify_later
 from domain.declines import DeclineCode
+from domain.money import Money
 from domain.operations import PAYMENT_ITSELF
-from domain.unresolved import Mode
+from domain.unresolved import Mode, unresolved
 from tests.workflows.conftest import KEYS
 from tests.workflows.credit_stage import CreditStage, crediting
 from tests.workflows.told_order import ToldOrder
@@ -164,6 +167,37 @@ async def test_the_customer_is_blocked_before_anything_is_sent(stage):
     assert [(block.customer_id, block.actor) for block in stage.credits.blocked] == [
         ("cus_1", "operator:test")
     ]
+
+
+async def test_a_later_run_goes_on_with_what_the_first_one_remembered(stage):
+    now = await stage.environment.get_current_time()
+    state = accepted(
+        "crd_cut",
+        object_id="sub_1",
+        number=1,
+        amount=Money(minor=300, currency="JPY"),
+        order_id=None,
+        customer_id="cus_1",
+        bank_account="tok_bank",
+        blocks=None,
+        now=now,
+    )
+    assert state.due is not None
+    unresolved(state.due.flight, "attention", now)
+    verify_later(state, 1, now, in_s=660)
+    stage.billing.refund_script = [DECLINED, ATTENTION, DECLINED]
+    await stage.go_on(state)
+    assert await stage.do(Credit.settle_attention, word("s-1", again=True)) == "open"
+    assert await stage.do(Credit.settle_attention, word("s-2")) == "failed"
+    assert [(order.attempt, order.turn, order.bank_account) for order in stage.billing.refunds] == [
+        (1, 1, "tok_bank"),
+        (2, 0, "tok_bank"),
+        (2, 1, "tok_bank"),
+    ]
+    await stage.environment.sleep(timedelta(minutes=12))
+    await stage.quiet()
+    assert [order.attempt for order in stage.billing.verifications] == [1]
+    assert await stage.is_over()
 
 
 async def test_a_request_to_stop_it_in_the_engine_changes_nothing(stage):
