@@ -115,19 +115,12 @@ async def test_books_that_agree_are_reported_with_their_totals_and_leave_no_inci
 async def test_credits_are_three_times_the_same_and_an_open_one_needs_its_workflow(books, desk):
     order = await desk.subscription()
     await desk.charge(order)
-    names = {}
-    for minor in (300, 200):
-        credit = OpenCredit(
-            credit_id=unique("crd"),
-            object_id=order.subscription_id,
-            number=1,
-            amount=Money(minor=minor, currency="JPY"),
-            request_id=unique("req"),
-            actor="operator:desk",
-            at=NOW,
-        )
+    names = {minor: unique("crd") for minor in (300, 200)}
+    for minor, name in names.items():
+        given = {"object_id": order.subscription_id, "number": 1, "actor": "operator:desk", "at": NOW}
+        amount = Money(minor=minor, currency="JPY")
+        credit = OpenCredit(credit_id=name, amount=amount, request_id=name, **given)
         assert (await desk.run(CreditsActivities(desk.db, desk.gateway).open, credit)).outcome == "opened"
-        names[minor] = credit.credit_id
     await desk.refund(order, credit_id=names[300])
     report = await books.compare()
     assert report.agrees

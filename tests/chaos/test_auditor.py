@@ -22,11 +22,9 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.billing import BillingActivities
-from activities.contracts.billing import ChargeInput, RefundInput, VerifyInput
-from activities.contracts.credits import OpenCredit
+from activities.contracts.billing import ChargeInput, RefundInput
 from activities.contracts.records import CardLink, OpenInput
-from db import catalogue, credit_rows, migrate, subscriptions
-from db.credit_shapes import CreditGateway
+from db import catalogue, migrate, subscriptions
 from db.engine import Database
 from domain.money import Money
 from gateways import sandbox_till
@@ -394,39 +392,6 @@ async def test_a_second_charge_counts_until_it_is_given_back_and_booked(postgres
             )
             assert broken(world) == set()
         finally:
-            await gateway.close()
-
-
-async def test_credits_are_in_order_also_one_that_a_gateway_returned_twice(postgres):
-    async with a_world(postgres) as world:
-        gateway = SandboxGateway(world.gateway_url)
-        db = Database.connect(world.database_url.replace("postgresql://", "postgresql+psycopg://", 1))
-        try:
-            credit = OpenCredit(
-                credit_id="crd_1",
-                object_id=world.paid.subscription_id,
-                number=1,
-                amount=Money(minor=300, currency="JPY"),
-                request_id="credit",
-                actor="operator:desk",
-                at=NOW,
-            )
-            opened = await credit_rows.open_credit(db, credit, CreditGateway(partial=True, konbini=True))
-            assert opened.outcome == "opened"
-            run, billing = ActivityEnvironment().run, BillingActivities(db, gateway)
-            of_credit = {"object_id": credit.object_id, "number": 1, "at": NOW, "credit_id": "crd_1"}
-            assert (await run(billing.refund, RefundInput(reason="credit", **of_credit))).outcome == "settled"
-            assert broken(world) == set()
-            charge = (await gateway.lookup(f"{credit.object_id}/1/2"))[0].gateway_id
-            reference = f"{credit.object_id}/1/credit/crd_1"
-            await gateway.refund(
-                charge_id=charge, amount=credit.amount, reference=reference, idempotency_key="again"
-            )
-            assert broken(world) == {"I2", "I3"}, "it is in the gateway's book only"
-            await run(billing.verify, VerifyInput(attempt=1, **of_credit))
-            assert broken(world) == set()
-        finally:
-            await db.close()
             await gateway.close()
 
 
