@@ -36,6 +36,7 @@ from activities.contracts.exports import SweepExports
 from activities.contracts.notifications import Deliver
 from activities.contracts.reconciliation import ReconciliationInput
 from activities.contracts.webhooks import HandOver
+from activities.credits import CreditsActivities
 from activities.engine_bell import EngineBell
 from activities.engine_census import EngineCensus
 from activities.engine_commands import EngineCommands
@@ -69,6 +70,7 @@ from workflows.catalogue import (
     PutCustomerEntry,
     PutProductEntry,
 )
+from workflows.credit import Credit
 from workflows.export import Export, ExportSweep
 from workflows.konbini_deposit import KonbiniDeposit
 from workflows.notifications import Notifications
@@ -81,6 +83,7 @@ BILLING_WORKFLOWS = [
     Subscription,
     Order,
     KonbiniDeposit,
+    Credit,
     Reconciliation,
     PutCustomerEntry,
     PutProductEntry,
@@ -130,6 +133,7 @@ async def _billing(settings: Settings, client: Client, database: Database) -> As
         await ensure_schedule(client, NOTIFICATIONS, watches(settings), at_once=True)
         billing = BillingActivities(database, gateway)
         records = RecordsActivities(database, gateway)
+        crediting = CreditsActivities(database, gateway)
         orders = OrdersActivities(database, gateway, EngineCommands(client))
         reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
         webhooks = WebhooksActivities(database, EngineBell(client).ring)
@@ -141,6 +145,7 @@ async def _billing(settings: Settings, client: Client, database: Database) -> As
                 *billing.registered(),
                 *records.registered(),
                 *orders.registered(),
+                *crediting.registered(),
                 *reconciliation.registered(),
                 *webhooks.registered(),
                 *notifications.registered(),

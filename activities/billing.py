@@ -26,9 +26,9 @@ from activities.contracts.billing import (
     VerifyResult,
 )
 from activities.protocol import Movement
-from db import attempts, fees, twins
+from db import attempts, fees, second_refunds, twins
 from db.engine import Database
-from domain.identifiers import charge_reference, idempotency_key, refund_reference
+from domain.identifiers import charge_reference, credit_reference, idempotency_key, refund_reference
 from domain.money import Money
 from domain.unresolved import Mode
 from gateways.port import (
@@ -65,18 +65,24 @@ class BillingActivities(BillingContract):
     @activity.defn(name=REFUND)
     async def refund(self, order: RefundInput) -> Outcome:
         make = _Refund if order.returns is None else _TwinReturn
+        reference = refund_reference(order.object_id, order.number, twin=order.returns, attempt=order.attempt)
+        if order.credit_id is not None:
+            make = _Credit
+            reference = credit_reference(
+                order.object_id, order.number, order.credit_id, attempt=order.attempt
+            )
         return await make(
             db=self.db,
             gateway=self.gateway,
-            reference=refund_reference(
-                order.object_id, order.number, twin=order.returns, attempt=order.attempt
-            ),
+            reference=reference,
             at=order.at,
             order=order,
         ).bring_forward()
 
     @activity.defn(name=VERIFY)
     async def verify(self, order: VerifyInput) -> VerifyResult:
+        if order.credit_id is not None:
+            return await self._verify_credit(order, order.credit_id)
         reference = charge_reference(order.object_id, order.number, order.attempt)
         key = idempotency_key("charge", reference)
         attempt = await attempts.read_attempt(self.db, key)
@@ -100,6 +106,33 @@ class BillingActivities(BillingContract):
             is_clear=is_clear,
             twins=[Twin(gateway_id=entry.gateway_id, amount_minor=entry.amount.minor) for entry in found],
         )
+
+    async def _verify_credit(self, order: VerifyInput, credit_id: str) -> VerifyResult:
+        """Nothing can be taken back here: what was returned once more is booked, and shown to people."""
+        reference = credit_reference(order.object_id, order.number, credit_id, attempt=order.attempt)
+        key = idempotency_key("refund", reference)
+        attempt = await attempts.read_attempt(self.db, key)
+        if attempt is None:
+            return VerifyResult(is_clear=True)
+        try:
+            entries = await self.gateway.lookup(reference)
+        except GatewayUnavailable:
+            return VerifyResult(is_clear=False)
+        others = [e for e in entries if e.kind == "refund" and e.gateway_id != attempt.gateway_id]
+        for entry in others:
+            if entry.state == "settled":
+                await second_refunds.book_second_refund(
+                    self.db,
+                    key=key,
+                    credit_id=credit_id,
+                    gateway_id=entry.gateway_id,
+                    amount=entry.amount,
+                    at=order.at,
+                )
+        is_clear = not any(entry.state == "pending" for entry in others)
+        if is_clear:
+            await attempts.note_verified(self.db, key=key, at=order.at)
+        return VerifyResult(is_clear=is_clear)
 
     async def _without_slip(self, entry: GatewayCharge) -> GatewayCharge:
         """A second slip that was issued by mistake (a key the gateway could not check) must not be paid by anybody."""
@@ -243,11 +276,19 @@ class _Slip(_Charge):
 
 @dataclass(frozen=True, kw_only=True)
 class _Refund(Movement):
-    """A settled payment, back to the customer."""
+    """What is left of a settled payment, back to the customer."""
 
     order: RefundInput
     purpose: ClassVar[str] = "refund"
     refusal_waits: ClassVar[bool] = True
+
+    async def bring_forward(self) -> Outcome:
+        outcome = await super().bring_forward()
+        if outcome.outcome != "settled":
+            return outcome
+        attempt = await attempts.read_attempt(self.db, self.key)
+        returned_minor = 0 if attempt is None else attempt.amount_minor
+        return outcome.model_copy(update={"returned_minor": returned_minor})
 
     async def begin(self) -> attempts.Begun:
         return await attempts.begin_refund(
@@ -257,6 +298,7 @@ class _Refund(Movement):
             object_id=self.order.object_id,
             number=self.order.number,
             attempt=self.order.attempt,
+            credit_id=self.order.credit_id,
             at=self.order.at,
             resend_unsent=self.order.mode is Mode.SEND,
         )
@@ -280,6 +322,7 @@ class _Refund(Movement):
             at=self.at,
             reason=self.order.reason,
             idempotency_check_failed=settled.idempotency_check_failed,
+            doubtful=doubtful and self.is_verified_later,
         )
 
     async def write_declined(self, declined: Declined, *, doubtful: bool) -> None:
@@ -291,10 +334,18 @@ class _Refund(Movement):
             gateway_code=declined.gateway_code,
             gateway_id=declined.gateway_id,
             at=self.at,
+            doubtful=doubtful and self.is_verified_later,
         )
 
     async def write_refused(self, declined: Declined) -> None:
         await fees.book_fee(self.db, key=self.key, fee_minor=declined.fee_minor, at=self.at)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Credit(_Refund):
+    """What a credit reserved of a settled payment, back to the customer."""
+
+    is_verified_later: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)

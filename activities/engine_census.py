@@ -1,4 +1,4 @@
-"""Which subscriptions, orders and slips the engine really runs: asked in batches, and one by one when in doubt.
+"""Which subscriptions, orders, slips and credits the engine really runs: asked in batches, one by one when in doubt.
 
 Somebody who terminates a workflow in the Web UI stops them behind the books' back. Visibility lags, so one
 that it does not list is asked for by name before it is called missing.
@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.identifiers import workflow_id_of
 
-_TYPES = "'Subscription', 'Order', 'KonbiniDeposit'"
+_TYPES = "'Subscription', 'Order', 'KonbiniDeposit', 'Credit'"
 
 
 @dataclass(frozen=True)

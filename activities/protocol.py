@@ -66,7 +66,8 @@ class Movement(ABC):
     refusal_waits: ClassVar[bool] = False
     """A refused refund waits for a person; a declined charge is simply declined."""
     is_verified_later: ClassVar[bool] = False
-    """Whether a doubt asks for a second look. A whole refund needs none: a gateway returns no charge twice."""
+    """Whether a doubt asks for a second look. A refund of all that is left needs none: a gateway returns no charge
+    twice. A credit does: of a charge that is returned in part, the same part can be returned twice."""
 
     @property
     def key(self) -> str:
@@ -109,6 +110,8 @@ class Movement(ABC):
         if begun.outcome == "blocked":
             assert begun.decline is not None
             return Outcome(outcome="declined", decline=DeclineCode(begun.decline))
+        if begun.outcome == "nothing_left":
+            return Outcome(outcome="settled")
         if begun.state == "settled":
             return Outcome(outcome="settled", verify_in_s=self._verify_in_s(begun.needs_verification))
         if begun.state in ("declined", "abandoned"):

@@ -6,7 +6,7 @@ what is known; it leaves the open states once and for ever (spec: charging.md §
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, LiteralString
@@ -20,6 +20,7 @@ AttemptStateName = Literal[
 OpenStateName = Literal["unsent", "unknown", "pending", "attention"]
 
 TRIES_MAX: Final = 5
+Fetch = Callable[[Database, LiteralString, Mapping[str, Any]], Awaitable[dict[str, Any] | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class Begun:
 
     Attributes:
         outcome: `new`: send it now; `existing`: it was begun before, ask the gateway instead of sending;
-            `blocked`: nothing may be sent.
+            `blocked`: nothing may be sent; `nothing_left`: there is nothing to return.
         state: of the attempt as it stands; None when there is none (`blocked`).
         blocked: the decline code of a block in force now, also with `existing`: a reason not to send again.
         decline: why it was declined; with `blocked` the block's code.
@@ -40,7 +41,7 @@ class Begun:
         amount_minor: minor units of `currency`, as first written.
     """
 
-    outcome: Literal["new", "existing", "blocked"]
+    outcome: Literal["new", "existing", "blocked", "nothing_left"]
     state: AttemptStateName | None = None
     blocked: str | None = None
     decline: str | None = None
@@ -78,12 +79,13 @@ class AttemptRow:
     idempotency_check_failed: bool
     needs_verification: bool
     returns: str | None
+    credit_id: str | None
 
 
 _READ: Final[LiteralString] = """
 SELECT key, object_id, number, attempt, purpose, reference, state, payment_method_id, amount_minor, currency,
        sent_at, resolved_at, decline, gateway_code, gateway_id, hint, idempotency_check_failed, needs_verification,
-       returns
+       returns, credit_id
 FROM attempts WHERE key = %(key)s
 """
 
@@ -138,13 +140,15 @@ async def begin_with(
     sql: LiteralString,
     parameters: Mapping[str, Any],
     judge: Callable[[dict[str, Any] | None, Mapping[str, Any]], Begun | None],
+    *,
+    fetch: Fetch = Database.fetch_one,
 ) -> Begun:
     """Run a statement that writes or finds an attempt's row; again while somebody else writes in the same instant.
 
-    `judge` reads what the statement found; None: look again.
+    `judge` reads what the statement found; None: look again. `fetch` runs it.
     """
     for _ in range(TRIES_MAX):
-        begun = judge(await db.fetch_one(sql, parameters), parameters)
+        begun = judge(await fetch(db, sql, parameters), parameters)
         if begun is not None:
             return begun
     raise TeikiError(

@@ -77,7 +77,7 @@ payment_methods: Final = Table(
     Column("expires_year", SmallInteger),
     instant("blocked_at", nullable=True),
     instant("created_at"),
-    one_of("kind", ("card", "konbini", "bank_transfer")),
+    one_of("kind", ("card", "konbini", "bank_transfer", "sepa_debit")),
     CheckConstraint("last_four ~ '^([0-9]{4})?$'", name="last_four_only"),
     CheckConstraint("expires_month BETWEEN 1 AND 12", name="expires_month_valid"),
     # What subscriptions point at: a card together with its owner.

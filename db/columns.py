@@ -11,7 +11,17 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, MetaData, 
 
 from domain.reconciliation import DifferenceKind
 
-PAYMENT_STATES: Final = ("scheduled", "collecting", "settled", "skipped", "failed", "refunded")
+PAYMENT_STATES: Final = (
+    "scheduled",
+    "collecting",
+    "settled",
+    "skipped",
+    "failed",
+    "refunded",
+    "partially_refunded",
+)
+SETTLED_STATES: Final = ("settled", "refunded", "partially_refunded")
+"""The money came, whatever of it went back since."""
 ATTEMPT_STATES: Final = (
     "sent",
     "unsent",

@@ -24,8 +24,9 @@ WITH incident AS (
     RETURNING id, kind, subject_id, number, opened_at,
         jsonb_strip_nulls(jsonb_build_object('incident_id', id, 'kind', kind, 'gateway_id', gateway_id,
                                              'amount_minor', amount_minor, 'currency', currency)) AS told,
-        -- A slip is named as what it is; the function knows orders and subscriptions.
-        CASE WHEN left(subject_id, 4) = 'kon_' THEN jsonb_build_object('deposit_id', subject_id)
+        -- A slip or a credit is named as what it is; the function knows orders and subscriptions.
+        CASE left(subject_id, 4) WHEN 'kon_' THEN jsonb_build_object('deposit_id', subject_id)
+             WHEN 'crd_' THEN jsonb_build_object('credit_id', subject_id)
              ELSE object_named(subject_id) END AS named_subject
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, number, data)
@@ -45,7 +46,8 @@ WITH incident AS (
         closing_comment = %(comment)s
     WHERE id = %(id)s AND closed_at IS NULL
     RETURNING id, kind, subject_id, number, closed_at, jsonb_build_object('incident_id', id, 'kind', kind) AS told,
-        CASE WHEN left(subject_id, 4) = 'kon_' THEN jsonb_build_object('deposit_id', subject_id)
+        CASE left(subject_id, 4) WHEN 'kon_' THEN jsonb_build_object('deposit_id', subject_id)
+             WHEN 'crd_' THEN jsonb_build_object('credit_id', subject_id)
              ELSE object_named(subject_id) END AS named_subject
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, comment, number, data)
@@ -83,7 +85,7 @@ async def open_incident(
         db: the database.
         kind: one of `db.tables.INCIDENT_KINDS`.
         dedupe_key: `<kind>:<gateway id or attempt key>`: names this trouble for ever.
-        subject_id: the subscription, order or slip it is about; its history tells of the incident.
+        subject_id: the subscription, order, slip or credit it is about; its history tells of the incident.
         number: of the payment.
         attempt_key: the attempt it is about.
         gateway_id: the movement at the gateway it is about.

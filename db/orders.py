@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final, LiteralString
 
+from db.credit_rows import mark_counted
 from db.engine import Database
 from db.order_shapes import KonbiniOffer, OrderHappening, OrderOpened, OrderOpening
 from db.product_rows import product_terms
@@ -313,6 +314,7 @@ async def _record(cursor: Cursor, happening: OrderHappening) -> Recorded:
         if claimed.kind == "repeated":
             return Recorded(outcome="duplicate")
     await _change(cursor, happening)
+    await mark_counted(cursor, happening.credit_ids, happening.at)
     if happening.permission is not None:
         await _grant(cursor, happening, order)
     await write_events(

@@ -86,6 +86,8 @@ _ALL_RUNNING: Final[LiteralString] = """(
     SELECT id, status FROM orders WHERE status NOT IN ('canceled', 'expired') OR next_at IS NOT NULL
     UNION ALL
     SELECT id, status FROM deposits WHERE status IN ('requested', 'issued', 'preliminary')
+    UNION ALL
+    SELECT id, status FROM credits WHERE status = 'open'
 ) AS running
 """
 _RUNNING: Final[LiteralString] = (
@@ -168,7 +170,7 @@ async def stuck_attempts(
 
 
 async def running_after(db: Database, after_id: str, *, limit: int) -> list[tuple[str, str]]:
-    """The next subscriptions, orders and slips, by id, that the books show as running: (id, status)."""
+    """The next subscriptions, orders, slips and credits, by id, that the books show as running: (id, status)."""
     rows = await _rows(db, _RUNNING, {"after_id": after_id, "limit": limit})
     return [(row["id"], row["status"]) for row in rows]
 

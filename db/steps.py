@@ -8,6 +8,7 @@ from typing import Any, Final, LiteralString
 
 from db.requests import Cursor
 from db.shapes import Refused
+from domain.credit import CHARGEABLE_KINDS
 from domain.declines import DeclineCode
 from domain.errors import ErrorCode
 
@@ -87,7 +88,7 @@ async def require_card(cursor: Cursor, payment_method_id: str, customer_id: str)
             "This payment method belongs to another customer.",
             **facts,
         )
-    if method["kind"] != "card":
+    if method["kind"] not in CHARGEABLE_KINDS:
         raise Refused(
             ErrorCode.PAYMENT_METHOD_NOT_CARD,
             "It is paid by card, and this is none.",

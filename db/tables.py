@@ -40,6 +40,7 @@ from db.columns import (
     OPEN_STATES,
     PAYMENT_STATES,
     PURPOSES,
+    SETTLED_STATES,
     currency,
     id_,
     instant,
@@ -50,6 +51,7 @@ from db.columns import (
     seq,
     words,
 )
+from db.credit_tables import credits_, payment_balances
 from db.export_tables import export_downloads, exports, sealed_secrets
 from db.notification_tables import deliveries, delivery_tries, endpoints
 from db.order_tables import deposits, membership_counters, order_notes, orders, payers, permissions
@@ -61,6 +63,7 @@ __all__ = [
     "APPEND_ONLY",
     "attempts",
     "card_links",
+    "credits_",
     "customers",
     "deliveries",
     "delivery_tries",
@@ -77,6 +80,7 @@ __all__ = [
     "orders",
     "outbox",
     "payers",
+    "payment_balances",
     "payment_methods",
     "payments",
     "permissions",
@@ -176,7 +180,9 @@ payments: Final = Table(
     currency(),
     CheckConstraint("number >= 1", name="number_from_one"),
     CheckConstraint("amount_minor > 0", name="amount_positive"),
-    CheckConstraint("(settled_at IS NOT NULL) = (state IN ('settled', 'refunded'))", name="settled_is_dated"),
+    CheckConstraint(
+        f"(settled_at IS NOT NULL) = (state IN ({quoted(SETTLED_STATES)}))", name="settled_is_dated"
+    ),
     CheckConstraint("(skip_reason IS NOT NULL) = (state = 'skipped')", name="skipped_has_reason"),
     CheckConstraint("num_nonnulls(subscription_id, order_id) = 1", name="of_one_object"),
     # An order is paid once: another slip's payment begins only after the earlier one's has failed.
@@ -184,7 +190,9 @@ payments: Final = Table(
         "uq_payments_of_order",
         "order_id",
         unique=True,
-        postgresql_where=text("order_id IS NOT NULL AND state IN ('collecting', 'settled')"),
+        postgresql_where=text(
+            "order_id IS NOT NULL AND state IN ('collecting', 'settled', 'partially_refunded')"
+        ),
     ),
     Index("ix_payments_due", text("due_at DESC"), text("object_id DESC"), text("number DESC")),
 )
@@ -209,6 +217,7 @@ attempts: Final = Table(
     Column("gateway_code", Text),
     Column("gateway_id", Text),
     Column("returns", Text),
+    id_("credit_id", ForeignKey("credits.id")),
     words("hint"),
     Column("idempotency_check_failed", Boolean, nullable=False, server_default=text("false")),
     Column("needs_verification", Boolean, nullable=False, server_default=text("false")),
@@ -227,6 +236,7 @@ attempts: Final = Table(
         "purpose",
         "attempt",
         "returns",
+        "credit_id",
         name="uq_attempts_attempt",
         postgresql_nulls_not_distinct=True,
     ),
@@ -242,12 +252,14 @@ attempts: Final = Table(
     CheckConstraint("state <> 'settled' OR gateway_id IS NOT NULL", name="settled_has_gateway_id"),
     CheckConstraint("state <> 'declined' OR decline IS NOT NULL", name="declined_has_reason"),
     CheckConstraint("(returns IS NULL) = (purpose = 'charge')", name="returns_a_charge"),
+    CheckConstraint("credit_id IS NULL OR purpose = 'refund'", name="credit_returns"),
     Index(
         "uq_attempts_live",
         "object_id",
         "number",
         "purpose",
         "returns",
+        "credit_id",
         unique=True,
         postgresql_nulls_not_distinct=True,
         postgresql_where=text(f"state IN ({quoted(LIVE_STATES)})"),

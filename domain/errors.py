@@ -83,6 +83,10 @@ class ErrorCode(StrEnum):
     GATEWAY_DISAGREES = "gateway_disagrees"
     INCIDENT_NOT_FOUND = "incident_not_found"
     WEBHOOK_REFUSED = "webhook_refused"
+    # credits
+    CREDIT_EXCEEDS_BALANCE = "credit_exceeds_balance"
+    CREDIT_NOT_FOUND = "credit_not_found"
+    RISK_NOT_ACCEPTED = "risk_not_accepted"
     # exports
     EXPORT_NOT_FOUND = "export_not_found"
     EXPORT_NOT_READY = "export_not_ready"

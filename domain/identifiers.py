@@ -53,14 +53,15 @@ def deposit_workflow_id(deposit_id: str) -> str:
 
 
 def workflow_id_of(object_id: str) -> str:
-    """The workflow of a subscription, an order or a slip.
+    """The workflow of a subscription, an order, a slip or a credit.
 
     Raises:
         TeikiError: `invalid_input` for what is none of them; ids become parts of queries.
     """
+    names = {"ord": order_workflow_id, "kon": deposit_workflow_id, "crd": credit_workflow_id}
     prefix = object_id.partition("_")[0]
-    name = {"ord": order_workflow_id, "kon": deposit_workflow_id}.get(prefix, subscription_workflow_id)
-    return name(require_id(object_id, prefix if prefix in ("ord", "kon") else "sub"))
+    name = names.get(prefix, subscription_workflow_id)
+    return name(require_id(object_id, prefix if prefix in names else "sub"))
 
 
 def deposit_id(order_id: str, number: int) -> str:
@@ -83,6 +84,10 @@ def order_of_subscription(subscription_id: str) -> str:
     return f"ord_{subscription_id.removeprefix('sub_')}"
 
 
+def credit_workflow_id(credit_id: str) -> str:
+    return f"credit/{credit_id}"
+
+
 def export_workflow_id(export_id: str) -> str:
     return f"export/{export_id}"
 
@@ -102,6 +107,18 @@ def refund_reference(
     what = "refund" if twin is None else f"twin/{twin}"
     again = "" if attempt == 1 else f"/{attempt}"
     return f"{object_id}/{payment_number}/{what}{again}"
+
+
+def credit_reference(object_id: str, payment_number: int, credit_id: str, *, attempt: int = 1) -> str:
+    """What a credit's refund is looked up by. `attempt` rises as that of a refund."""
+    again = "" if attempt == 1 else f"/{attempt}"
+    return f"{object_id}/{payment_number}/credit/{credit_id}{again}"
+
+
+def credit_of_reference(reference: str) -> str | None:
+    """The credit that a reference is about; None: it is about something else."""
+    parts = reference.split("/")
+    return parts[3] if len(parts) >= 4 and parts[2] == "credit" else None
 
 
 def idempotency_key(purpose: str, reference: str) -> str:

@@ -13,7 +13,14 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from domain.errors import TeikiError
-from domain.identifiers import charge_reference, deposit_workflow_id, refund_reference, require_id
+from domain.identifiers import (
+    charge_reference,
+    credit_of_reference,
+    credit_workflow_id,
+    deposit_workflow_id,
+    refund_reference,
+    require_id,
+)
 from domain.subscription import State
 from domain.unresolved import InFlight
 
@@ -49,15 +56,19 @@ def workflow_concerned(reference: str, *, deposit_id: str | None = None) -> str 
     Args:
         reference: ours, as the gateway stores it.
         deposit_id: the slip that was asked for under the reference's payment number, if it was one. What happens to the
-            slip, and to late money on it, concerns the slip's own workflow; the payment's refund is the order's.
+            slip, and to late money on it, concerns the slip's own workflow; the payment's refund is the order's, and a
+            credit has a workflow of its own.
     """
     object_id = reference.partition("/")[0]
-    if deposit_id is not None and reference.split("/")[2:3] != ["refund"]:
+    if deposit_id is not None and reference.split("/")[2:3] not in (["refund"], ["credit"]):
         return deposit_workflow_id(deposit_id)
     prefix = object_id.partition("_")[0]
     if prefix not in WORKFLOW_OF:
         return None
+    credit_id = credit_of_reference(reference)
     try:
+        if credit_id is not None:
+            return credit_workflow_id(require_id(credit_id, "crd"))
         return f"{WORKFLOW_OF[prefix]}/{require_id(object_id, prefix)}"
     except TeikiError:
         return None

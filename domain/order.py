@@ -313,12 +313,17 @@ def refund_refused_before(state: State, refund: OrderRefund, now: datetime) -> N
     state.refunds = tuple(again if other is refund else other for other in state.refunds)
 
 
-def refunded(state: State, refund: OrderRefund, now: datetime) -> list[Event]:
-    """It is back with the customer."""
+def refunded(
+    state: State, refund: OrderRefund, now: datetime, *, returned_minor: int | None = None
+) -> list[Event]:
+    """It is back with the customer. `returned_minor`: less than was planned, because credits came first."""
     state.refunds = tuple(other for other in state.refunds if other is not refund)
     if refund.returns is not None:
         return []  # a second charge: never counted as paid
-    state.refunded_minor += refund.amount_minor
+    amount_minor = refund.amount_minor if returned_minor is None else returned_minor
+    state.refunded_minor += amount_minor
+    if not amount_minor:
+        return []  # credits have taken all of it, and say so themselves
     if (
         state.status is not OrderStatus.CANCELED
         or state.payment_status is PaymentStatus.CANCEL_BEFORE_PAYMENT

@@ -34,6 +34,7 @@ _OF_OBJECT: Final[dict[str, Tab]] = {
 _OF_OPERATION: Final[dict[str, Tab]] = {
     "cancel": "claim",
     "cancel_order": "claim",
+    "credit": "claim",
     "cancel_subscription": "claim",
     "refund": "claim",
     "settle_attention": "claim",

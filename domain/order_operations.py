@@ -145,7 +145,7 @@ def cancel(
         _refund(state, amount, now, bank_account)
     payment = (
         []
-        if amount or state.terms.pay is Pay.NONE
+        if amount or state.paid_minor or state.terms.pay is Pay.NONE
         else change_payment(state, PaymentStatus.CANCEL_BEFORE_PAYMENT, reason)
     )
     return [

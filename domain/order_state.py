@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
+from domain.credit import CreditFact, CreditStatus
 from domain.deposit import ENDED as ENDED_DEPOSIT
 from domain.deposit import DepositStatus
 from domain.order_terms import OrderTerms, Pay
@@ -142,6 +143,7 @@ class State(BaseModel):
         attempt: attempts at the card that got a definite answer.
         slip: the one that can be paid, or the last one; `earlier_slip`: one that must be voided before it is issued.
         paid_slips: numbers of the slips whose money was counted.
+        credits: of its payments, as they were told last.
         subscription: what it told last; `subscription_cancel`: it is still to be stopped, and by whom.
     """
 
@@ -178,6 +180,7 @@ class State(BaseModel):
     subscription_cancel: str | None = None
     expires_on: date | None = None
     custom_fields: dict[str, Any] = Field(default_factory=dict)
+    credits: tuple[CreditFact, ...] = ()
 
     @property
     def is_final(self) -> bool:
@@ -212,12 +215,28 @@ class State(BaseModel):
     def refundable_minor(self) -> int:
         """What a cancellation returns now: the paid amount less what went back, or the last recurring payment."""
         if self.terms.pay is Pay.RECURRING:
-            return (self.subscription.last_amount_minor or 0) if self.subscription else 0
+            return self._last_payment_left
         if self.paid_number is None:
             return 0
         # A second slip's money may be on its way back: it belongs to the customer already.
         leaving = sum(refund.amount_minor for refund in self.refunds if refund.returns is None)
-        return self.paid_minor - self.refunded_minor - leaving
+        return max(0, self.paid_minor - self.refunded_minor - leaving - self._credited(None))
+
+    @property
+    def _last_payment_left(self) -> int:
+        fact = self.subscription
+        if fact is None or fact.last_amount_minor is None:
+            return 0
+        return max(0, fact.last_amount_minor - self._credited(fact.last_number))
+
+    def _credited(self, number: int | None) -> int:
+        """What credits took and the sums do not show: of a subscription's payment all, of the order's the open ones."""
+        return sum(
+            credit.amount_minor
+            for credit in self.credits
+            if credit.status is not CreditStatus.FAILED
+            and (credit.number == number if number is not None else not credit.is_counted)
+        )
 
     @property
     def ends_at(self) -> datetime | None:

@@ -28,6 +28,7 @@ DifferenceKind = Literal[
     "ledger_differs",
     "attempt_stuck",
     "workflow_missing",
+    "double_refund",
 ]
 _OPEN: Final = ("sent", "unsent", "unknown", "pending", "attention")
 

@@ -165,7 +165,7 @@ class TokenDetails(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     token: str
-    kind: Literal["card", "konbini", "bank_transfer"]
+    kind: Literal["card", "konbini", "bank_transfer", "sepa_debit"]
     brand: str = ""
     last_four: str = Field(default="", pattern=r"^(\d{4})?$")
     expires_month: int | None = None

@@ -21,12 +21,13 @@ from starter.subscriptions import DEFAULT_ACTOR
 from workflows.catalogue import CloseIncidentEntry
 
 if TYPE_CHECKING:
+    from db.reads.credits import CreditItem
     from db.reads.deposits import DepositItem
     from domain.order_projection import OrderView
     from domain.projection import SubscriptionView
     from starter.orders import Order
 
-    Settled = SubscriptionView | OrderView | DepositItem
+    Settled = SubscriptionView | OrderView | DepositItem | CreditItem
 
 Word = Literal["charged", "not_charged", "returned", "not_returned", "again"]
 WORDS: Final[dict[str, tuple[Word, ...]]] = {
@@ -58,7 +59,7 @@ class Attention(Entries):
 
         Args:
             reference: of the attempt, as `list` shows it: `<subscription or order>/<payment>/<attempt>`, `…/refund`,
-                `…/twin/…`.
+                `…/twin/…`, `…/credit/…`.
             word: one of `WORDS` for the attempt's purpose.
             gateway_id: with `charged` and `returned`: where the gateway shows it; it is checked there.
             comment: how you know; for operators.
@@ -106,6 +107,8 @@ class Attention(Entries):
         was canceled goes back from the order, though it is its subscription's.
         """
         teiki = self._teiki
+        if attempt.credit_id is not None:
+            return await teiki.credits.settle_attention(attempt.credit_id, **said)
         if attempt.object_id.startswith("ord_"):
             slip = await teiki.deposits.find(deposit_id(attempt.object_id, attempt.number))
             of_slip = slip is not None and attempt.purpose != "refund"

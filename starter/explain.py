@@ -236,6 +236,13 @@ class _Teller:
             yield self._refund_words(event)
         for attempt in payment.attempts:
             if attempt.purpose != "charge" and attempt.resolved_at is None:
+                if attempt.credit_id is not None:
+                    since, state = self._at(attempt.sent_at), attempt.state
+                    yield (
+                        f"{attempt.amount} of it are being returned since {since} (the refund is {state}), as"
+                        f" credit {attempt.credit_id} asked for."
+                    )
+                    continue
                 late = "Its money came after the end and" if attempt.purpose == "refund" else _CHARGED_TWICE
                 since, state = self._at(attempt.sent_at), attempt.state
                 yield f"{late} is being returned since {since} (the refund is {state})."
@@ -246,6 +253,8 @@ class _Teller:
             return f"Its refund did not succeed ({why}): a person must see to it."
         amount = Money(minor=event.data["amount_minor"], currency=event.data["currency"])
         returned = f"The {amount} went back on {self._at(event.at)}"
+        if (credit_id := event.data.get("credit_id")) is not None:
+            return f"{amount} of it went back on {self._at(event.at)}: credit {credit_id}."
         if event.data.get("reason") == "double_charge":
             return f"The gateway had charged it twice under one reference. {returned}; the payment itself stays paid."
         if event.data.get("reason") != "settled_after_the_end":

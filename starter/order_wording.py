@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from domain.deposit import ENDED as ENDED_DEPOSIT
 from domain.deposit import DepositStatus
+from domain.identifiers import credit_of_reference
 from domain.money import Money
 from domain.order_state import FINAL, OrderStatus, PaymentStatus
 from domain.order_terms import JAPAN, Pay
@@ -131,7 +132,9 @@ def _waits_for_a_person(detail: OrderDetail) -> str:
     waiting = [entry for entry in detail.payment_history if entry.waits_for_a_person]
     if not waiting:
         return ""
-    is_remittance = detail.pay is Pay.KONBINI and all(entry.is_return for entry in waiting)
+    is_remittance = detail.pay is Pay.KONBINI and all(
+        entry.is_return and credit_of_reference(entry.transaction_id or "") is None for entry in waiting
+    )
     return _WAITING_RETURN if is_remittance else _WAITING_MONEY
 
 
@@ -143,6 +146,11 @@ def attention_advice(attempt: WaitingAttempt) -> str:
         return (
             f"{attempt.reference}: paid twice or too late, and it could not be remitted. Say --as again to have it "
             "tried once more (with another fee), or return it by hand and say --as not_returned."
+        )
+    if attempt.credit_id is not None:
+        return (
+            f"{attempt.reference}: it could not be remitted. Say --as not_returned; then ask the customer for another "
+            f"bank account: teiki credit {attempt.object_id}/{attempt.number} --bank-account TOKEN (with another fee)."
         )
     return (
         f"{attempt.reference}: it could not be remitted. Ask the customer for another bank account, then: "

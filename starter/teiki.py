@@ -25,6 +25,7 @@ from runtime.settings import Settings
 from runtime.temporal import connect
 from starter.attention import Attention
 from starter.catalogue import Customers, PaymentMethods, Products
+from starter.credits import Credits
 from starter.deposits import Deposits
 from starter.endpoints import Endpoints
 from starter.engine import Engine
@@ -56,6 +57,7 @@ class Teiki:
         self.payment_methods = PaymentMethods(self)
         self.attention = Attention(self)
         self.payments = Payments(self)
+        self.credits = Credits(self)
         self.exports = Exports(self)
         self.reconciliation = Reconciliations(self)
         self.webhooks = Webhooks(self)

@@ -16,7 +16,9 @@ from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 with workflow.unsafe.imports_passed_through():
     from activities.contracts.orders import OpenOrderInput, OrdersContract, StopSubscription
     from domain import order as orders
+    from domain import order_credits
     from domain import order_operations as operations
+    from domain.credit import CreditFact
     from domain.deposit import opened as slip_opened
     from domain.errors import TeikiError
     from domain.identifiers import deposit_workflow_id, order_workflow_id, subscription_workflow_id
@@ -55,6 +57,11 @@ class Order(OrderOperations, OrderMoney):
 
     @workflow.signal(description="What became of the subscription.")
     def subscription_changed(self, fact: SubscriptionFact) -> None:
+        self._facts.append(fact)
+        self._changed = True
+
+    @workflow.signal(description="What became of a credit.")
+    def credit_changed(self, fact: CreditFact) -> None:
         self._facts.append(fact)
         self._changed = True
 
@@ -102,12 +109,17 @@ class Order(OrderOperations, OrderMoney):
         fact = self._facts.pop(0)
         self._facts_taken += 1
         state, now = self._copy(), self._now()
-        if isinstance(fact, DepositFact):
-            events = orders.deposit_changed(state, fact, now)
-            await self._go_on(state, events, payment=fact.number)
+        number: int | None
+        if isinstance(fact, CreditFact):
+            events, number = [], fact.number
+            order_credits.credit_changed(state, fact)
+        elif isinstance(fact, DepositFact):
+            events, number = orders.deposit_changed(state, fact, now), fact.number
         else:
-            events = orders.subscription_changed(state, fact, now)
-            await self._go_on(state, events, payment=fact.last_number)
+            events, number = orders.subscription_changed(state, fact, now), fact.last_number
+        credited, credit_ids = order_credits.count_credits(state)
+        more: dict[str, Any] = {"credit_ids": credit_ids} if credit_ids else {}
+        await self._go_on(state, [*events, *credited], payment=number, **more)
 
     async def _take_the_next_step(self) -> None:
         # Asked again under the lock: an operation may have come between the timer and this moment.

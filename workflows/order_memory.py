@@ -9,6 +9,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.contracts.orders import OrdersContract, RecordOrderInput
     from activities.contracts.records import RecordResult
+    from domain.credit import CreditFact
     from domain.order_projection import OrderRow, changes, row_of, view_of
     from domain.order_state import DepositFact, Event, State, SubscriptionFact
     from workflows import order_messages as messages
@@ -26,7 +27,7 @@ class OrderMemory(Entity):
         self._state: State | None = start.state
         self._opened: messages.OrderOpened | None = None
         self._stop_requested = False
-        self._facts: list[DepositFact | SubscriptionFact] = []
+        self._facts: list[DepositFact | SubscriptionFact | CreditFact] = []
         self._facts_taken = 0
         self._identification = dict(start.identification)
         self._written: OrderRow | None = start.written
@@ -74,11 +75,17 @@ class OrderMemory(Entity):
         return result
 
     async def _go_on(
-        self, state: State, events: list[Event], *, payment: int | None = None, summary: str = "write down"
+        self,
+        state: State,
+        events: list[Event],
+        *,
+        payment: int | None = None,
+        summary: str = "write down",
+        **more: Any,
     ) -> None:
         """Write down what the order did by itself, then remember it."""
         before = self._current.status
-        await self._record(state, events, payment=payment, summary=summary)
+        await self._record(state, events, payment=payment, summary=summary, **more)
         self._remember_state(state, before)
 
     def _remember_state(self, state: State, before: str) -> None:

@@ -101,7 +101,7 @@ class OrderMoney(OrderMemory):
             return
         result = await self._give_back(refund, question_mode(refund.flight, self._now()))
         if result.outcome == "settled":
-            events = orders.refunded(state, refund, self._now())
+            events = orders.refunded(state, refund, self._now(), returned_minor=result.returned_minor)
         else:
             assert result.outcome != "declined", "a refused refund waits for a person"
             self._still_open(refund.flight, result)
@@ -113,7 +113,7 @@ class OrderMoney(OrderMemory):
         result = await self._give_back(refund, Mode.ASK, verdict=Verdict(moved=False))
         events = []
         if result.outcome == "settled":
-            events = orders.refunded(state, refund, self._now())
+            events = orders.refunded(state, refund, self._now(), returned_minor=result.returned_minor)
         elif result.outcome == "declined":
             orders.refund_refused_before(state, refund, self._now())
         else:
@@ -198,7 +198,7 @@ class OrderMoney(OrderMemory):
             if refund is not None:
                 (mine,) = (r for r in state.refunds if r == refund)
                 if result.outcome == "settled":
-                    events = orders.refunded(state, mine, self._now())
+                    events = orders.refunded(state, mine, self._now(), returned_minor=result.returned_minor)
                 elif command.again:
                     orders.refund_refused_before(state, mine, self._now())
                 else:

@@ -107,6 +107,7 @@ class Outcome(BaseModel):
         hint: what was seen, for people.
         gateway_id, preliminary, slip: of a slip that is pending: its name at the gateway, whether the store says that
             it was paid, and its numbers. `paid_at`: of one that was paid, when, by the store's clock.
+        returned_minor: of a refund that settled: what really went back; less than was planned when credits came first.
     """
 
     model_config = ConfigDict(frozen=True, validate_by_name=True)
@@ -123,10 +124,11 @@ class Outcome(BaseModel):
     preliminary: bool = False
     slip: SlipDetails | None = None
     paid_at: datetime | None = None
+    returned_minor: int | None = None
 
 
 class RefundInput(BaseModel):
-    """Give money back, whole: a settled payment, or a second charge for it.
+    """Give money back: what is left of a settled payment, a second charge for it, or what a credit reserved.
 
     Attributes:
         at: when it was first asked for.
@@ -134,6 +136,7 @@ class RefundInput(BaseModel):
         attempt: rises only when a person answered a refusal with "again".
         mode, turn, verdict: as for a charge.
         bank_account: a token of the gateway's, where the money goes back as a remittance; None: it asks the customer.
+        credit_id: it is this credit's refund.
     """
 
     model_config = ConfigDict(frozen=True, validate_by_name=True)
@@ -148,6 +151,7 @@ class RefundInput(BaseModel):
     attempt: int = 1
     verdict: Verdict | None = None
     bank_account: str | None = None
+    credit_id: str | None = None
 
 
 class VerifyInput(BaseModel):
@@ -156,6 +160,7 @@ class VerifyInput(BaseModel):
     Attributes:
         at: the instant of the look.
         konbini: it is a slip: late or second money on it is no incident, and slips that nobody needs are voided.
+        credit_id: it is this credit's refund; what is found beyond it is booked as returned, too.
     """
 
     model_config = ConfigDict(frozen=True, validate_by_name=True)
@@ -165,6 +170,7 @@ class VerifyInput(BaseModel):
     attempt: int
     at: datetime
     konbini: bool = False
+    credit_id: str | None = None
 
 
 class Twin(BaseModel):
@@ -195,7 +201,7 @@ class BillingContract:
 
     @activity.defn(name=REFUND)
     async def refund(self, order: RefundInput) -> Outcome:
-        """Return one settled payment under one key for ever."""
+        """Return what is left of a settled payment, or one credit, under one key for ever."""
         raise NotImplementedError
 
     @activity.defn(name=VERIFY)

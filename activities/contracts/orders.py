@@ -75,6 +75,7 @@ class RecordOrderInput(_Frozen):
         identification: about the holder, with the permission's first writing.
         custom_fields: the answers as they stand now, when they changed.
         payment: number of the payment that caused it, if one did.
+        credit_ids: the credits that the row counts as refunded from now on.
         event_key: names this write for ever; a second run of the activity writes nothing more.
     """
 
@@ -92,6 +93,7 @@ class RecordOrderInput(_Frozen):
     identification: dict[str, str] = Field(default_factory=dict)
     custom_fields: dict[str, Any] | None = None
     payment: int | None = None
+    credit_ids: tuple[str, ...] = ()
     event_key: str
 
 

@@ -25,6 +25,7 @@ class WaitingAttempt(BaseModel):
     number: int
     attempt: int
     returns: str | None
+    credit_id: str | None = None
     amount: Money
     since: datetime
     hint: str

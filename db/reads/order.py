@@ -261,7 +261,10 @@ def _event(row: Row[Any], *, of: str) -> OrderEvent:
 
 def _refund_reasons(events: Iterable[Row[Any]]) -> Mapping[tuple[int, str | None], str]:
     told_why = (event for event in events if event.kind == "refund" and "reason" in event.data)
-    return {(event.number, event.data.get("returns")): event.data["reason"] for event in told_why}
+    return {
+        (event.number, event.data.get("returns") or event.data.get("credit_id")): event.data["reason"]
+        for event in told_why
+    }
 
 
 def _taken_back(events: Iterable[Row[Any]]) -> int:

@@ -21,6 +21,15 @@ async def find_order_id(db: Database, name: str) -> str | None:
     return found
 
 
+async def paid_object(db: Database, order_id: str) -> str:
+    """Whose payments pay the order: its subscription's, or its own."""
+    o = orders.c
+    async with db.reading() as connection:
+        query = select(o.subscription_id).where(o.id == order_id)
+        subscription_id: str | None = (await connection.execute(query)).scalar_one_or_none()
+    return subscription_id or order_id
+
+
 async def order_paid_by(db: Database, subscription_id: str) -> str | None:
     """The order that this subscription pays; None: a subscription of its own."""
     o = orders.c

@@ -134,7 +134,7 @@ def _judged(
 ) -> tuple[Category, str | None]:
     if attempt.purpose != "charge":
         of_ours = attempt.purpose == "refund"
-        known = refund_reasons.get((attempt.number, None if of_ours else attempt.returns))
+        known = refund_reasons.get((attempt.number, attempt.credit_id if of_ours else attempt.returns))
         why = known or (None if of_ours else "double_charge")
         return _OF_RETURN.get(attempt.state, "refund_pending"), attempt.decline or why
     if slip is not None and attempt.state != "settled":

@@ -22,7 +22,9 @@ from domain.money import Money
 LIMIT_DEFAULT: Final = 50
 _p, _s, _c, _m = payments.c, payers.c, customers.c, payment_methods.c
 
-PaymentState = Literal["scheduled", "collecting", "settled", "skipped", "failed", "refunded"]
+PaymentState = Literal[
+    "scheduled", "collecting", "settled", "skipped", "failed", "refunded", "partially_refunded"
+]
 
 
 class PaymentFilter(BaseModel):
@@ -136,6 +138,14 @@ async def list_payments(
         items=[_item(row) for row in rows],
         next_cursor=encode_cursor(rows[-1].due_at, last) if more else None,
     )
+
+
+async def payment_currency(db: Database, object_id: str, number: int) -> str | None:
+    """The currency of a payment; None: there is none."""
+    query = select(_p.currency).where(_p.object_id == object_id, _p.number == number)
+    async with db.reading() as connection:
+        found: str | None = (await connection.execute(query)).scalar_one_or_none()
+    return found
 
 
 def page_query(wanted: PaymentFilter, cursor: str | None, limit: int) -> Select[Any]:

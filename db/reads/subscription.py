@@ -46,6 +46,7 @@ class AttemptDetail(_Shown):
     gateway_id: str | None
     hint: str
     needs_verification: bool
+    credit_id: str | None = None
 
 
 class PaymentDetail(_Shown):

@@ -17,7 +17,7 @@ from gateways.sandbox.faults import Fault, parse_fault
 from gateways.sandbox.outcomes import APPROVED, Plan, check_script, parse_item
 from gateways.sandbox.refusal import Refusal, invalid
 from gateways.sandbox.schema import now_us
-from gateways.sandbox.tokens import SCRIPT_ID, read_token
+from gateways.sandbox.tokens import CHARGEABLE, SCRIPT_ID, read_token
 
 _NOT_CHARGEABLE: Final = Plan(decline=DeclineCode.INVALID_CARD)
 
@@ -66,7 +66,7 @@ class Cards:
     def plan_of(self, token: str, *, reference: str, attempt_key: str) -> Plan:
         """What this attempt meets. A script's next item is taken by it, once and for all its sendings."""
         known = read_token(token)
-        if known is None or known.kind != "card":
+        if known is None or known.kind not in CHARGEABLE:
             return _NOT_CHARGEABLE
         if known.script_id is not None:
             return self._scripted_plan(known.script_id, attempt_key)

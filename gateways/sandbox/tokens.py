@@ -15,7 +15,8 @@ from typing import Any, Final, Literal
 from domain.declines import DeclineCode
 from gateways.sandbox.outcomes import APPROVED, Plan
 
-TokenKind = Literal["card", "konbini", "bank_transfer"]
+TokenKind = Literal["card", "konbini", "bank_transfer", "sepa_debit"]
+CHARGEABLE: Final = ("card", "sepa_debit")
 
 PLANS: Final[dict[str, Plan]] = {
     "ok": APPROVED,
@@ -33,7 +34,11 @@ PLANS: Final[dict[str, Plan]] = {
     "pending_then_declined": Plan(pending=True, decided_on_ask=2, decline=DeclineCode.AUTHENTICATION_FAILED),
 }
 INSUFFICIENT_THEN_OK: Final = "insufficient_then_ok"
-_NOT_CARDS: Final[dict[str, TokenKind]] = {"konbini": "konbini", "bank": "bank_transfer"}
+_NOT_CARDS: Final[dict[str, TokenKind]] = {
+    "konbini": "konbini",
+    "bank": "bank_transfer",
+    "sepa": "sepa_debit",
+}
 _SUFFIX: Final = r"(?::(?P<suffix>[A-Za-z0-9_.:-]{1,100}))?"
 _NAMED: Final = re.compile(r"tok_(?P<name>[a-z0-9_]+)" + _SUFFIX)
 SCRIPT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -55,12 +60,15 @@ class Token:
     def details(self) -> dict[str, Any]:
         """What may be shown of it: never more than the last four digits."""
         shown: dict[str, Any] = {"token": self.text, "kind": self.kind}
+        digest = hashlib.sha256(self.text.encode()).digest()
+        last_four = f"{int.from_bytes(digest[1:5], 'big') % 10_000:04d}"
+        if self.kind == "sepa_debit":
+            shown |= {"brand": "sepa", "last_four": last_four}
         if self.kind == "card":
-            digest = hashlib.sha256(self.text.encode()).digest()
             expired = self.plan is not None and self.plan.decline is DeclineCode.EXPIRED_CARD
             shown |= {
                 "brand": _BRANDS[digest[0] % len(_BRANDS)],
-                "last_four": f"{int.from_bytes(digest[1:5], 'big') % 10_000:04d}",
+                "last_four": last_four,
                 # Far away, so that no scenario outlives a good card; long past for the expired one.
                 "expires_month": 1 if expired else 12,
                 "expires_year": 2020 if expired else 2049,
@@ -83,7 +91,8 @@ def read_token(text: str) -> Token | None:
     if name in PLANS:
         return Token(text=text, kind="card", plan=PLANS[name])
     if name in _NOT_CARDS:
-        return Token(text=text, kind=_NOT_CARDS[name])
+        # A bank account that is debited approves every debit; the others are not charged.
+        return Token(text=text, kind=_NOT_CARDS[name], plan=APPROVED if name == "sepa" else None)
     if name == INSUFFICIENT_THEN_OK:
         count = (named["suffix"] or "").split(":")[0]
         if re.fullmatch(r"[0-9]{1,3}", count):

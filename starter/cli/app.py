@@ -10,6 +10,7 @@ from starter.cli import (
     attention,
     books,
     catalogue,
+    credit,
     deposit,
     endpoint,
     exports,
@@ -61,6 +62,7 @@ app.add_typer(exports.app, name="export")
 app.add_typer(order.app, name="order")
 app.add_typer(ticket.app, name="ticket")
 app.add_typer(deposit.app, name="deposit")
+app.add_typer(credit.app, name="credit")
 app.add_typer(attention.app, name="attention")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")

@@ -41,6 +41,7 @@ _COLOURS: Final = {
     "canceled": "dim",
     "skipped": "dim",
     "refunded": "cyan",
+    "partially_refunded": "cyan",
     "in_process": "yellow",
     "complete": "green",
     "purchase_confirmed": "green",

@@ -75,6 +75,8 @@ class OrderPlayer(Player):
     async def _operation(self, event: Event) -> None:
         if event.do in NOTICES:
             await self._at_the_till(event)
+        elif event.do == "credit":
+            await self._credit(event, self._objects[-1])
         elif event.do in OF_SUBSCRIPTIONS and self._wanted.way is Pay.RECURRING:
             await self._on_the_subscription(event)
         elif event.do == "cancel":

@@ -13,8 +13,9 @@ from typing import Any, Final
 from pydantic import ValidationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from db.reads.payments import PaymentFilter
 from domain.errors import ErrorCode, TeikiError
-from domain.identifiers import subscription_workflow_id
+from domain.identifiers import credit_workflow_id, subscription_workflow_id
 from domain.money import Money
 from domain.scenario_clock import ScenarioClock
 from starter.simulate.lab import Lab
@@ -29,6 +30,7 @@ _SETTLE_SECONDS_MAX: Final = 120.0
 OF_SUBSCRIPTIONS: Final = frozenset(
     {"suspend", "resume", "cancel", "recover", "change_card", "change_amount"}
 )
+_PAID: Final = frozenset({"settled", "partially_refunded", "refunded"})
 _MOMENT: Final = timedelta(milliseconds=50)
 _STRIDE: Final = timedelta(days=14)
 _CLEARANCE: Final = timedelta(milliseconds=150)
@@ -45,6 +47,7 @@ class Player:
         self._onlooker = Onlooker(lab.client)
         self._teiki = teiki or Teiki(lab.client, lab.settings, clock=lambda: self._now)
         self._aside: list[dict[str, Any]] = []
+        self._credits: list[str] = []
         self._objects: list[str] = []
         """Whose money is played with: ids of subscriptions and orders."""
 
@@ -97,8 +100,11 @@ class Player:
         self._objects = [self._subscription.id]
 
     def _workflow_ids(self) -> list[str]:
-        """Every workflow that may be at work."""
+        """Every workflow that may be at work, credits apart."""
         return [subscription_workflow_id(self._subscription.id)]
+
+    def _at_work(self) -> list[str]:
+        return [*self._workflow_ids(), *(credit_workflow_id(credit_id) for credit_id in self._credits)]
 
     async def _report(self) -> Report:
         totals = await self._gateway_totals()
@@ -122,7 +128,7 @@ class Player:
         """Wait until no workflow has anything to do."""
         try:
             async with asyncio.timeout(_SETTLE_SECONDS_MAX):
-                await self._onlooker.wait_for_rest(self._workflow_ids())
+                await self._onlooker.wait_for_rest(self._at_work())
         except TimeoutError as error:
             raise TeikiError(ErrorCode.ENGINE_UNAVAILABLE, "The simulation does not come to rest.") from error
 
@@ -135,7 +141,7 @@ class Player:
         environment = self._lab.environment
         for _ in range(_TIMERS_PASSED_MAX):
             now = await environment.get_current_time()
-            timers = [await pending_timers(self._lab.client, name) for name in self._workflow_ids()]
+            timers = [await pending_timers(self._lab.client, name) for name in self._at_work()]
             near = [at for of_one in timers for at in of_one if at < now + _CLEARANCE]
             if not near:
                 return
@@ -162,6 +168,9 @@ class Player:
         await self._quiet()
 
     async def _operation(self, event: Event) -> None:
+        if event.do == "credit":
+            await self._credit(event, self._subscription.id)
+            return
         if event.do not in OF_SUBSCRIPTIONS:
             raise not_supported(event)
         await self._on_the_subscription(event)
@@ -179,6 +188,19 @@ class Player:
             await subscription.resume(at=_next_payment_at(given), **given)
         else:
             await getattr(subscription, event.do)(**given)
+
+    async def _credit(self, event: Event, payer: str) -> None:
+        """Money goes back: of the payment named, or of the latest one that is paid."""
+        given = event.arguments()
+        given["actor"] = actor_of(given, customer=self._customer, usually="operator")
+        paid = await self._teiki.payments.list(PaymentFilter(object_id=payer, state=_PAID), limit=1)
+        number = given.pop("payment", paid.items[0].number if paid.items else 1)
+        amount = given.pop("amount", None)
+        if type(amount) is int and paid.items:
+            amount = {"minor": amount, "currency": paid.items[0].amount.currency}
+        wanted = None if amount is None else Money.model_validate(amount)
+        made = await self._teiki.payments.credit(payer, number, wanted, scenario_start=event.at, **given)
+        self._credits.append(made.id)
 
     # ------------------------------------------------------------------ the sandbox gateway
 
@@ -210,7 +232,7 @@ class Player:
 
     async def _clear_away(self) -> None:
         """The server's clock is one for all: what goes on would slow the next scenario down."""
-        for workflow_id in self._workflow_ids():
+        for workflow_id in self._at_work():
             handle = self._lab.client.get_workflow_handle(workflow_id)
             try:
                 if (await handle.describe()).close_time is None:

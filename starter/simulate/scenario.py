@@ -39,8 +39,9 @@ Operation = Literal[
     "deposit_preliminary",
     "deposit_preliminary_canceled",
     "deposit_notice",
-    # of customers
+    # of payments
     "credit",
+    # of customers
     "block_all",
     "unblock_all",
 ]

@@ -12,7 +12,9 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities import reconciliation as module
+from activities.contracts.credits import OpenCredit
 from activities.contracts.reconciliation import ReconciliationInput, Report, Totals, Window
+from activities.credits import CreditsActivities
 from activities.reconciliation import BEGINNING, ReconciliationActivities
 from db import incidents
 from db.engine import Database
@@ -24,6 +26,7 @@ from gateways.port import GatewayUnavailable
 from gateways.sandbox.launch import RunningSandbox, start_sandbox
 from runtime.embedded.postgres import EmbeddedPostgres
 from tests.activities.conftest import _driver
+from tests.db.house import NOW, unique
 from tests.db.order_made import Made
 
 _databases = itertools.count(1)
@@ -107,6 +110,24 @@ async def test_books_that_agree_are_reported_with_their_totals_and_leave_no_inci
     # Three charges, one decline and one refund at the gateway; three charges and one refund in the ledger.
     assert (report.movements, report.bookings, report.in_flight) == (5, 4, 0)
     assert await books.incidents() == []
+
+
+async def test_credits_are_three_times_the_same_and_an_open_one_needs_its_workflow(books, desk):
+    order = await desk.subscription()
+    await desk.charge(order)
+    names = {minor: unique("crd") for minor in (300, 200)}
+    for minor, name in names.items():
+        given = {"object_id": order.subscription_id, "number": 1, "actor": "operator:desk", "at": NOW}
+        amount = Money(minor=minor, currency="JPY")
+        credit = OpenCredit(credit_id=name, amount=amount, request_id=name, **given)
+        assert (await desk.run(CreditsActivities(desk.db, desk.gateway).open, credit)).outcome == "opened"
+    await desk.refund(order, credit_id=names[300])
+    report = await books.compare()
+    assert report.agrees
+    assert report.totals == {"JPY": Totals(gateway=700, attempts=700, ledger=700)}
+    books.census.gone = list(names.values())
+    await ActivityEnvironment().run(books.activities.missing_workflows, report)
+    assert await books.incidents() == [("workflow_missing", names[200])]
 
 
 async def test_a_charge_that_nobody_asked_for_is_an_incident_known_the_second_time(books, desk):

@@ -11,12 +11,14 @@ from temporalio import activity
 
 from activities.billing import BillingActivities
 from activities.contracts.billing import BillingContract
+from activities.contracts.credits import CreditsContract
 from activities.contracts.exports import ExportsContract
 from activities.contracts.notifications import NotificationsContract
 from activities.contracts.orders import OrdersContract
 from activities.contracts.reconciliation import ReconciliationContract
 from activities.contracts.records import RecordsContract
 from activities.contracts.webhooks import WebhooksContract
+from activities.credits import CreditsActivities
 from activities.exports import ExportsActivities
 from activities.notifications import NotificationsActivities
 from activities.orders import OrdersActivities
@@ -29,6 +31,7 @@ IMPLEMENTED = {
     BillingContract: BillingActivities,
     NotificationsContract: NotificationsActivities,
     OrdersContract: OrdersActivities,
+    CreditsContract: CreditsActivities,
     ExportsContract: ExportsActivities,
     ReconciliationContract: ReconciliationActivities,
     RecordsContract: RecordsActivities,

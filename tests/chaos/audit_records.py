@@ -147,14 +147,14 @@ I6: Final = (
     ),
     Check(
         "I6",
-        "SELECT count(*) FROM payments WHERE state IN ('settled', 'refunded', 'skipped', 'failed')",
+        "SELECT count(*) FROM payments WHERE state NOT IN ('scheduled', 'collecting')",
         """
         SELECT format('payment %s/%s is %s, and nothing in the books says why', p.object_id, p.number, p.state)
         FROM payments p
-        WHERE p.state IN ('settled', 'refunded') AND NOT EXISTS (
+        WHERE p.state IN ('settled', 'refunded', 'partially_refunded') AND NOT EXISTS (
                 SELECT FROM attempts a WHERE a.object_id = p.object_id AND a.number = p.number
                 AND a.purpose = 'charge' AND a.state = 'settled')
-           OR p.state = 'refunded' AND NOT EXISTS (
+           OR p.state IN ('refunded', 'partially_refunded') AND NOT EXISTS (
                 SELECT FROM attempts a WHERE a.object_id = p.object_id AND a.number = p.number
                 AND a.purpose = 'refund' AND a.state = 'settled')
            OR p.state = 'skipped' AND (p.skip_reason IS NULL OR NOT EXISTS (
@@ -219,9 +219,30 @@ I8: Final = (
           AND EXISTS (SELECT FROM subscriptions s WHERE s.id = h.subject_id)
           AND NOT EXISTS (
             SELECT FROM requests r
-            WHERE r.request_id = h.data->>'request_id' AND r.subject_id = h.subject_id
-              AND r.scope = CASE h.data->>'do' WHEN 'create' THEN 'subscription.create'
+            WHERE r.request_id = h.data->>'request_id'
+              -- A credit is asked for under its own id, though the payment's object tells of it.
+              AND r.subject_id = COALESCE(h.data->'arguments'->>'credit_id', h.subject_id)
+              AND r.scope = CASE WHEN h.data->>'do' = 'create' THEN 'subscription.create'
+                            WHEN h.data->>'do' = 'credit' THEN 'credit'
+                            WHEN h.data->'arguments' ? 'credit_id' THEN 'credit:' || r.subject_id
                             ELSE 'subscription:' || h.subject_id END)
+        """,
+    ),
+    Check(
+        "I8",
+        "SELECT (SELECT count(*) FROM credits) + (SELECT count(*) FROM subscriptions)",
+        """
+        SELECT format('request %s of credit %s has %s events in history', r.request_id, r.subject_id, count(h.seq))
+        FROM requests r LEFT JOIN history h
+            ON h.kind = 'operation' AND h.data->>'request_id' = r.request_id AND h.actor <> ''
+            AND h.data->'arguments'->>'credit_id' = r.subject_id
+            AND h.data->>'do' = CASE r.scope WHEN 'credit' THEN 'credit' ELSE 'settle_attention' END
+        WHERE r.scope = 'credit' OR r.scope LIKE 'credit:%'
+        GROUP BY r.scope, r.request_id, r.subject_id HAVING count(h.seq) <> 1
+        UNION ALL
+        SELECT format('credit %s was asked for by nobody', k.id) FROM credits k
+        WHERE k.reason <> 'double_refund'
+          AND NOT EXISTS (SELECT FROM requests r WHERE r.scope = 'credit' AND r.subject_id = k.id)
         """,
     ),
 )

@@ -210,15 +210,16 @@ def test_what_waits_for_a_person_comes_before_everything_else():
 
 
 @pytest.mark.parametrize(
-    ("purpose", "hint", "told"),
+    ("purpose", "credit_id", "hint", "told"),
     [
-        ("refund", "remittance_failed", "teiki order cancel ord_1 --bank-account TOKEN"),
-        ("twin", "remittance_failed", "Say --as again"),
-        ("refund", "refund_exceeds_charge", ""),
-        ("charge", "remittance_failed", ""),
+        ("refund", None, "remittance_failed", "teiki order cancel ord_1 --bank-account TOKEN"),
+        ("refund", "crd_1", "remittance_failed", "teiki credit ord_1/1 --bank-account TOKEN"),
+        ("twin", None, "remittance_failed", "Say --as again"),
+        ("refund", None, "refund_exceeds_charge", ""),
+        ("charge", None, "remittance_failed", ""),
     ],
 )
-def test_a_refused_remittance_comes_with_advice(purpose, hint, told):
+def test_a_refused_remittance_comes_with_advice(purpose, credit_id, hint, told):
     waiting = WaitingAttempt.model_validate(
         {
             "reference": "ord_1/1/refund",
@@ -227,6 +228,7 @@ def test_a_refused_remittance_comes_with_advice(purpose, hint, told):
             "number": 1,
             "attempt": 1,
             "returns": None,
+            "credit_id": credit_id,
             "amount": YEN,
             "since": NOW,
             "hint": hint,

@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.billing import BillingActivities
+from activities.credits import CreditsActivities
 from activities.engine_commands import EngineCommands
 from activities.orders import OrdersActivities
 from activities.records import RecordsActivities
@@ -146,6 +147,7 @@ async def hall() -> AsyncIterator[Hall]:
                 *BillingActivities(database, gateway).registered(),
                 *RecordsActivities(database, gateway).registered(),
                 *OrdersActivities(database, gateway, EngineCommands(client)).registered(),
+                *CreditsActivities(database, gateway).registered(),
             ],
             **options_of(settings),
         )

@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.contracts.billing import Outcome, Twin, VerifyResult
+from domain.credit import CreditFact, CreditStatus
 from domain.declines import DeclineCode
 from domain.deposit import DepositStatus
 from domain.operations import PAYMENT_ITSELF
@@ -162,6 +163,16 @@ async def order_recurring_canceled(stage: OrderStage) -> None:
     await stage.do(Order.cancel_order, messages.CancelOrder(**by("c-1")))
 
 
+async def order_credited(stage: OrderStage) -> None:
+    """A part goes back; then the order is canceled, and what is left goes back too."""
+    await stage.place("card")
+    for status in (CreditStatus.OPEN, CreditStatus.RETURNED):
+        fact = CreditFact(credit_id="crd_1", object_id=stage.id, number=1, amount_minor=300, status=status)
+        await stage.handle.signal(Order.credit_changed, fact)
+        await stage.quiet()
+    await stage.do(Order.cancel_order, messages.CancelOrder(**by("c-1")))
+
+
 STORIES: Final[dict[str, Callable[[OrderStage], Awaitable[None]]]] = {
     story.__name__: story
     for story in (
@@ -179,6 +190,7 @@ STORIES: Final[dict[str, Callable[[OrderStage], Awaitable[None]]]] = {
         order_cut,
         order_recurring,
         order_recurring_canceled,
+        order_credited,
     )
 }
 

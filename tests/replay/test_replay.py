@@ -74,6 +74,7 @@ def test_the_recorded_histories_reach_every_kind_of_command_and_message():
         "subscription.record",
         *("orders.open", "orders.record", "orders.record_deposit", "orders.stop_subscription"),
         *("orders.add_note", "orders.identify"),
+        *("credits.open", "credits.record", "credits.count_on_ended_order", "credits.block_customer"),
         "suspend",
         "resume",
     ):

@@ -6,6 +6,23 @@ One text per file in `examples/`; `telling.py` says how a line is read.
 from __future__ import annotations
 
 TOLD = {
+    "credit": """
+        2023-08-01 07:00 charge 1 succeeded
+        2023-08-01 07:00 status unverified → current (first_payment_succeeded)
+        2023-08-10 12:00 credit accepted
+        2023-08-10 12:00 refund 1 succeeded (credit), 300 JPY
+        2023-08-11 12:00 credit refused: credit_exceeds_balance
+        2023-09-01 07:00 charge 2 succeeded
+        2023-09-05 12:00 cancel accepted
+        2023-09-05 12:00 status current → canceled (canceled_now)
+        2023-09-06 12:00 credit accepted
+        2023-09-06 12:00 refund 1 succeeded (credit), 700 JPY
+        2023-09-06 13:00 credit accepted
+        2023-09-06 13:00 refund 2 succeeded (credit)
+        2023-09-06 14:00 credit refused: credit_exceeds_balance
+        final canceled, 2 charges
+        books nothing
+    """,
     "cancel_now": """
         2023-06-01 07:00 charge 1 failed (insufficient_funds)
         2023-06-01 07:00 status unverified → unconfirmed (first_payment_failed)

@@ -19,10 +19,12 @@ TOLD = {
         2026-01-08 12:00 use accepted
         2026-01-08 12:00 order complete → purchase_confirmed (used)
         2026-01-08 13:00 change_custom_fields refused: order_already_confirmed
-        2026-01-09 12:00 credit refused: operation_not_supported
+        2026-01-09 12:00 credit accepted
+        2026-01-09 12:00 refund 1 succeeded (credit), 500 JPY
         final order purchase_confirmed, payment_completed
         permission active 2026-01-05 10:00
-        books 3,500 JPY
+        refunded 500 JPY
+        books 3,000 JPY
     """,
     "order_card_canceled": """
         2026-01-05 10:00 charge 1 succeeded

@@ -104,7 +104,7 @@ def _what(entry: dict[str, Any], usual: dict[str, Any] | None) -> str:
             if entry["outcome"] == "failed"
             else f"{entry['outcome']} ({entry['reason']})"
         )
-        return f"refund {entry['payment']} {how}"
+        return f"refund {entry['payment']} {how}{_amount(entry['amount'], usual or entry['amount'])}"
     return _beside(entry)
 
 
