@@ -32,6 +32,7 @@ from temporalio.common import MetricMeter, VersioningBehavior, WorkerDeploymentV
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.billing import BillingActivities
+from activities.blocking import BlockingActivities
 from activities.contracts.exports import SweepExports
 from activities.contracts.reconciliation import ReconciliationInput
 from activities.contracts.webhooks import HandOver
@@ -58,6 +59,7 @@ from runtime.search_attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
 from runtime.telemetry import process_runtime, start_telemetry
 from runtime.temporal import connect, ensure_search_attributes
+from workflows.blocking import Blocking
 from workflows.catalogue import (
     AddNoteEntry,
     AddPaymentMethodEntry,
@@ -77,6 +79,7 @@ BILLING_WORKFLOWS = [
     Subscription,
     Order,
     KonbiniDeposit,
+    Blocking,
     Reconciliation,
     PutCustomerEntry,
     PutProductEntry,
@@ -122,7 +125,9 @@ async def _billing(settings: Settings, client: Client, database: Database) -> As
         await ensure_schedule(client, WEBHOOK_INBOX, webhook_inbox_worked_off(settings))
         billing = BillingActivities(database, gateway)
         records = RecordsActivities(database, gateway)
-        orders = OrdersActivities(database, gateway, EngineCommands(client))
+        commands = EngineCommands(client)
+        orders = OrdersActivities(database, gateway, commands)
+        blocking = BlockingActivities(database, commands)
         reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
         webhooks = WebhooksActivities(database, EngineBell(client).ring)
         async with Worker(
@@ -132,6 +137,7 @@ async def _billing(settings: Settings, client: Client, database: Database) -> As
                 *billing.registered(),
                 *records.registered(),
                 *orders.registered(),
+                *blocking.registered(),
                 *reconciliation.registered(),
                 *webhooks.registered(),
             ],

@@ -67,7 +67,6 @@ FROM who LEFT JOIN earlier ON true
 _ONE_PAYMENT_OF_ORDER: Final = "uq_payments_of_order"
 _OF_EARLIER: Final = (
     "state",
-    "blocked",
     "decline",
     "token",
     "gateway_id",
@@ -162,7 +161,6 @@ def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None
         return Begun(
             outcome="blocked",
             state=row["state"],
-            blocked=row["blocked"],
             decline=row["blocked"],
             payment_state=row["payment_state"],
         )

@@ -50,6 +50,7 @@ from db.columns import (
     seq,
     words,
 )
+from db.customer_tables import contacts, customer_contacts
 from db.export_tables import export_downloads, exports, sealed_secrets
 from db.order_tables import deposits, membership_counters, order_notes, orders, payers, permissions
 from db.watch_tables import incidents, reconciliations
@@ -60,6 +61,8 @@ __all__ = [
     "APPEND_ONLY",
     "attempts",
     "card_links",
+    "contacts",
+    "customer_contacts",
     "customers",
     "deposits",
     "export_downloads",

@@ -43,11 +43,14 @@ class Status(StrEnum):
 FINAL: Final = frozenset({Status.CANCELED, Status.COMPLETED})
 
 TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
-    Status.UNVERIFIED: frozenset({Status.CURRENT, Status.UNCONFIRMED, Status.CANCELED}),
+    Status.UNVERIFIED: frozenset({Status.CURRENT, Status.UNCONFIRMED, Status.SUSPENDED, Status.CANCELED}),
     Status.UNCONFIRMED: frozenset({Status.CURRENT, Status.SUSPENDED, Status.CANCELED}),
     Status.CURRENT: frozenset({Status.UNPAID, Status.SUSPENDED, Status.COMPLETED, Status.CANCELED}),
     Status.UNPAID: frozenset({Status.CURRENT, Status.SUSPENDED, Status.CANCELED}),
-    Status.SUSPENDED: frozenset({Status.CURRENT, Status.UNPAID, Status.CANCELED}),
+    # Back to where nothing was paid yet only by an unblock, which restores what was.
+    Status.SUSPENDED: frozenset(
+        {Status.CURRENT, Status.UNPAID, Status.UNVERIFIED, Status.UNCONFIRMED, Status.CANCELED}
+    ),
     Status.CANCELED: frozenset(),
     Status.COMPLETED: frozenset(),
 }
@@ -85,6 +88,19 @@ class OpenPayment(BaseModel):
     attempts: int = 0
 
 
+class Held(BaseModel):
+    """What a block interrupted: the status that an unblock gives back, and since when.
+
+    What is in flight when the block comes is still resolved; what its outcome would have changed is kept up here.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Status
+    reason: str
+    at: datetime
+
+
 class State(BaseModel):
     """Everything a subscription remembers.
 
@@ -112,6 +128,7 @@ class State(BaseModel):
     amount_minor: int
     next_amount_minor: int | None = None
     cancel_at: datetime | None = None
+    held: Held | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -213,7 +230,7 @@ def _next_steps(state: State) -> list[Step]:
         kind = StepKind.ATTENTION if state.in_flight.state == "attention" else StepKind.ASK
         steps.append(Step(kind, state.in_flight.next_at))
     elif state.wants_charges:
-        charge = _next_charge(state)
+        charge = next_charge(state)
         if charge is not None:
             steps.append(charge)
     if (refund := state.next_refund) is not None:
@@ -221,7 +238,8 @@ def _next_steps(state: State) -> list[Step]:
     return steps
 
 
-def _next_charge(state: State) -> Step | None:
+def next_charge(state: State) -> Step | None:
+    """The next attempt that is planned, whether or not anything may be charged just now."""
     if state.open is not None:
         instants = [at for at in (state.open.next_at, state.open.extra_at) if at is not None]
         return (
@@ -240,7 +258,7 @@ def _next_charge(state: State) -> Step | None:
 def attempted(state: State, now: datetime) -> OpenPayment:
     """Open the payment whose turn it is, if none is open, and mark an attempt as sent at `now`."""
     if state.open is None:
-        step = _next_charge(state)
+        step = next_charge(state)
         assert step is not None
         state.open = OpenPayment(
             number=state.next_cycle + 1,
@@ -275,6 +293,7 @@ def settled(state: State, now: datetime) -> list[Transition]:
         _give_back(state, payment.number, payment.amount_minor, now)
         return []
     if state.status is Status.SUSPENDED:
+        _paid_while_held(state, now)
         return []
     transitions = []
     if state.status in (Status.UNVERIFIED, Status.UNCONFIRMED):
@@ -287,6 +306,17 @@ def settled(state: State, now: datetime) -> list[Transition]:
             transitions.append(move(state, Status.CURRENT, "caught_up"))
         transitions.append(complete(state))
     return transitions
+
+
+def _paid_while_held(state: State, now: datetime) -> None:
+    """An unblock finds it as it would be without the block: paid, unless more is overdue."""
+    held = state.held
+    if held is None or (held.status is Status.UNPAID and state.is_behind(now)):
+        return
+    if held.status is not Status.CURRENT:
+        is_first = held.status is not Status.UNPAID
+        reason = "first_payment_succeeded" if is_first else "retry_succeeded"
+        state.held = held.model_copy(update={"status": Status.CURRENT, "reason": reason})
 
 
 def verify_later(state: State, number: int, attempt: int, now: datetime, *, in_s: int) -> None:
@@ -321,9 +351,34 @@ def declined(state: State, category: DeclineCategory, now: datetime) -> list[Tra
     if state.is_final:
         state.open = None
         return []
-    if state.status is Status.SUSPENDED:
+    if state.status is not Status.SUSPENDED:
+        return _after_decline(state, payment, category, now, counted=counted)
+    if state.held is None or category is DeclineCategory.BLOCKED:
         payment.next_at = payment.extra_at = None
         return []
+    _declined_while_held(state, payment, category, now, counted=counted)
+    return []
+
+
+def _declined_while_held(
+    state: State, payment: OpenPayment, category: DeclineCategory, now: datetime, *, counted: bool
+) -> None:
+    """An unblock finds it as it would be without the block: another retry planned, or suspended for its own reason."""
+    held = state.held
+    assert held is not None
+    suspended = state.reason
+    state.status, state.reason = held.status, held.reason
+    _after_decline(state, payment, category, now, counted=counted)
+    if state.status is Status.SUSPENDED:
+        return  # no longer by the block: there is nothing to go back to
+    state.held = held.model_copy(update={"status": state.status, "reason": state.reason})
+    state.status, state.reason = Status.SUSPENDED, suspended
+
+
+def _after_decline(
+    state: State, payment: OpenPayment, category: DeclineCategory, now: datetime, *, counted: bool
+) -> list[Transition]:
+    """Plan the next attempt, or suspend."""
     # A new card that came while this answer was awaited still gets its immediate attempt.
     new_card_waits = payment.extra_at is not None and category is not DeclineCategory.BLOCKED
     if category is DeclineCategory.RETRYABLE or new_card_waits:
@@ -334,9 +389,19 @@ def declined(state: State, category: DeclineCategory, now: datetime) -> list[Tra
         if payment.next_at is not None or new_card_waits:
             return _failed(state)
     payment.next_at = payment.extra_at = None
+    before = Held(status=state.status, reason=state.reason, at=now)
     reason = "attempts_exhausted" if category is DeclineCategory.RETRYABLE else category.value
     first = _failed(state) if state.status is Status.UNVERIFIED else []
-    return [*first, move(state, Status.SUSPENDED, reason)]
+    moves = [*first, move(state, Status.SUSPENDED, reason)]
+    state.held = before if category is DeclineCategory.BLOCKED else None
+    return moves
+
+
+def cut_short(state: State) -> None:
+    """Forget what was planned: retries of the open payment, and a payment at an instant of its own."""
+    if state.open is not None:
+        state.open.next_at = state.open.extra_at = None
+    state.next_cycle_at = None
 
 
 def _failed(state: State) -> list[Transition]:
@@ -375,4 +440,5 @@ def move(state: State, to: Status, reason: str) -> Transition:
     assert to in TRANSITIONS[state.status], f"{state.status} → {to}"
     transition = Transition(from_=state.status, to=to, reason=reason)
     state.status, state.reason = to, reason
+    state.held = None
     return transition

@@ -40,6 +40,7 @@ _REASONS: Final = {
     "blocked": "the customer or the card is blocked here",
     "suspended_by_operator": "it was suspended by hand",
     "resumed": "it was resumed",
+    "unblocked": "the customer or the card was unblocked",
     "canceled_now": "it was canceled at once",
     "period_ended": "its scheduled cancellation came",
     "canceled_in_the_engine": "somebody canceled it in Temporal itself",

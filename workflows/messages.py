@@ -80,6 +80,14 @@ class Recover(Command):
     pass
 
 
+class Block(Command):
+    """The customer or the card is blocked, as the database knows; `Unblock`: neither is any more."""
+
+
+class Unblock(Command):
+    pass
+
+
 class ChangeCard(Command):
     payment_method_id: str
 

@@ -59,3 +59,12 @@ FILE: Final = LongPatience(
 )
 """Writing an export's file. All tries together have ten minutes, which the caller adds; a worker that dies meanwhile is
 missed within ten seconds."""
+
+PAGE: Final = LongPatience(
+    start_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=_UNTIL_IT_WORKS,
+    priority=Priority(priority_key=1),
+)
+"""Telling one page of workflows something: each may be in the middle of a charge. A worker that dies meanwhile is
+missed within ten seconds. Before charges, as a command is."""

@@ -10,7 +10,9 @@ import pytest
 from temporalio import activity
 
 from activities.billing import BillingActivities
+from activities.blocking import BlockingActivities
 from activities.contracts.billing import BillingContract
+from activities.contracts.blocking import BlockingContract
 from activities.contracts.exports import ExportsContract
 from activities.contracts.orders import OrdersContract
 from activities.contracts.reconciliation import ReconciliationContract
@@ -25,6 +27,7 @@ from tests.architecture.reading import ROOT, modules, name_of, tree
 
 IMPLEMENTED = {
     BillingContract: BillingActivities,
+    BlockingContract: BlockingActivities,
     OrdersContract: OrdersActivities,
     ExportsContract: ExportsActivities,
     ReconciliationContract: ReconciliationActivities,
