@@ -79,6 +79,7 @@ class BlockingActivities(BlockingContract):
                 request_id=f"blocking-{order.run_id}",
                 actor=order.actor,
                 comment=order.comment,
+                do=order.do,
             )
 
 

@@ -45,6 +45,7 @@ JOIN payment_methods m ON m.id = s.payment_method_id
 WHERE s.id = %(subscription_id)s
 FOR SHARE OF c, m
 """
+_BLOCKS: Final = ("block_all", "unblock", "unblock_all")
 _CHANGE_ROW: Final[LiteralString] = (
     "UPDATE subscriptions s SET "  # noqa: S608 - a constant of ours, no input
     + SET_ROW
@@ -157,8 +158,8 @@ async def _is_repeated(cursor: Cursor, happening: Happening, request_id: str) ->
 
 async def _require_allowed(cursor: Cursor, happening: Happening, customer_id: str) -> None:
     """What only the database knows at this moment: who is blocked, and whose card it is."""
-    if happening.operation in ("block", "unblock"):
-        await _require_block(cursor, happening.subscription_id, stands=happening.operation == "block")
+    if happening.operation in _BLOCKS:
+        await _require_block(cursor, happening.subscription_id, stands=happening.operation == "block_all")
     if happening.payment_method_id is not None or happening.link is not None:
         await require_customer(cursor, customer_id)
     if happening.payment_method_id is not None:

@@ -216,7 +216,7 @@ class _Teller:
         if not skips:
             return self.detail.updated_at, f"It was skipped, not charged ({payment.skip_reason})."
         skip = skips[-1]
-        resume = self.story.last("resume", "unblock", before=skip.at) or skip
+        resume = self.story.last("resume", "unblock", "unblock_all", before=skip.at) or skip
         did = "unblocked" if skip.data["reason"] == "blocked" else "resumed"
         rule = _SKIP_RULES.get(skip.data["reason"], skip.data["reason"])
         kept = self.terms.total_charges is not None

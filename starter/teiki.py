@@ -24,7 +24,8 @@ from domain.identifiers import new_id
 from runtime.settings import Settings
 from runtime.temporal import connect
 from starter.attention import Attention
-from starter.catalogue import Customers, PaymentMethods, Products
+from starter.catalogue import PaymentMethods, Products
+from starter.customers import Customers
 from starter.deposits import Deposits
 from starter.engine import Engine
 from starter.exports import Exports

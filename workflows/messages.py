@@ -81,11 +81,21 @@ class Recover(Command):
 
 
 class Block(Command):
-    """The customer or the card is blocked, as the database knows; `Unblock`: neither is any more."""
+    """The customer is blocked, as the database knows. `do`: what was commanded, which is what history tells."""
+
+    do: Literal["block_all"] = "block_all"
+
+    def arguments(self) -> dict[str, Any]:
+        return {}
 
 
 class Unblock(Command):
-    pass
+    """Neither the customer nor the card is blocked any more. `do`: as above."""
+
+    do: Literal["unblock", "unblock_all"] = "unblock_all"
+
+    def arguments(self) -> dict[str, Any]:
+        return {}
 
 
 class ChangeCard(Command):

@@ -66,7 +66,7 @@ class SubscriptionOperations(Memory):
 
     @workflow.update(description="The customer is blocked: stop charging, and remember what was.")
     async def block(self, command: messages.Block) -> messages.Answer:
-        return await self._operate("block", command, blocking.block)
+        return await self._operate(command.do, command, blocking.block)
 
     @block.validator
     def _can_block(self, command: messages.Block) -> None:
@@ -83,7 +83,7 @@ class SubscriptionOperations(Memory):
             skipped.extend(done.skipped)
             return done.transitions
 
-        return await self._operate("unblock", command, apply, skipped=skipped)
+        return await self._operate(command.do, command, apply, skipped=skipped)
 
     @unblock.validator
     def _can_unblock(self, command: messages.Unblock) -> None:

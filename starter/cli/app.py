@@ -10,6 +10,7 @@ from starter.cli import (
     attention,
     books,
     catalogue,
+    customer,
     deposit,
     exports,
     gateway,
@@ -62,6 +63,6 @@ app.add_typer(deposit.app, name="deposit")
 app.add_typer(attention.app, name="attention")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")
-app.add_typer(catalogue.customers, name="customer")
+app.add_typer(customer.app, name="customer")
 app.add_typer(products.app, name="product")
 app.add_typer(catalogue.payment_methods, name="payment-method")

@@ -1,0 +1,311 @@
+"""The customer page's money: stats, the last transaction, products and their transactions (spec: customers.md §1).
+
+Everything is read from attempts and ledger, so it is right whatever is written meanwhile. A customer with 10,000
+transactions among a million is found by what belongs to the customer: subscriptions and orders first, then, object by
+object, the attempts in an index that holds all a look needs (`ix_attempts_transactions`), and bookings by attempt.
+`LATERAL` keeps the planner to that way: left alone it would rather read all bookings of all customers.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row, TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.reads.cursor import decode_cursor, encode_cursor, page_size
+from domain.money import Money
+
+PRODUCTS_MAX: Final = 500
+"""Products of one customer, those with the latest purchase first."""
+Way = Literal["subscription", "one_time"]
+
+
+class _Shown(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Counted(_Shown):
+    """How many, and how much of one currency."""
+
+    count: int = 0
+    amount: Money
+
+
+class CurrencyStats(_Shown):
+    """The customer's money in one currency. A second charge that went back is neither sale nor refund."""
+
+    currency: str
+    sales: Counted
+    refunds: Counted
+    credits: Counted
+    chargebacks: Counted
+    repayments: Counted
+
+
+class Stats(_Shown):
+    """`first_at`, `last_at`: of anything that moved money."""
+
+    by_currency: list[CurrencyStats]
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+
+class Note(_Shown):
+    at: datetime
+    author: str
+    text: str
+
+
+class Transaction(_Shown):
+    """One movement at the payment company, or an attempt at it.
+
+    Attributes:
+        action: `charge`, `refund`, `twin` (a second charge that goes back), and so on.
+        status: where the attempt stands: `settled`, `declined`, `pending`, …
+        payment_state: where the payment stands that it belongs to, which may be refunded since.
+        method: `visa …4242`, `konbini lawson`; `expires`: `2031-05`.
+        order_id: the order whose payment it is, also when a subscription pays it.
+        notes: of that order.
+    """
+
+    key: str
+    object_id: str
+    number: int
+    attempt: int
+    action: str
+    status: str
+    payment_state: str
+    at: datetime
+    amount: Money
+    method: str
+    payment_method_id: str
+    expires: str | None
+    decline: str | None
+    gateway_id: str | None
+    product_id: str
+    product_name: str
+    way: Way
+    order_id: str | None = None
+    notes: list[Note] = Field(default_factory=list)
+
+
+class ProductPurchases(_Shown):
+    """What a customer bought of one product in one way.
+
+    Attributes:
+        last: the last action, None before the first attempt.
+        last_successful: the last settled charge.
+    """
+
+    product_id: str
+    product_name: str
+    way: Way
+    purchases: int
+    purchased_at: datetime
+    last: Transaction | None
+    last_successful: Transaction | None
+
+
+class TransactionPage(_Shown):
+    items: list[Transaction]
+    next_cursor: str | None
+
+
+_MINE: Final = """
+WITH mine AS MATERIALIZED (
+    SELECT id, product_id, created_at, 'subscription' AS way FROM subscriptions WHERE customer_id = :customer_id
+    UNION ALL
+    -- A recurring order is paid by its subscription, which stands above.
+    SELECT id, product_id, created_at, 'one_time' FROM orders WHERE customer_id = :customer_id AND pay <> 'recurring'
+)
+"""
+
+
+def of_customer(rest: str) -> TextClause:
+    """A statement about `mine`: what belongs to `:customer_id`."""
+    return text(_MINE + rest)
+
+
+_STATS: Final = of_customer(
+    """
+    SELECT CASE WHEN l.kind = 'refund' AND a.purpose = 'credit' THEN 'credit' ELSE l.kind END AS kind, l.currency,
+           count(*) AS n, sum(l.amount_minor)::bigint AS minor, min(l.at) AS first_at, max(l.at) AS last_at
+    FROM mine m
+    CROSS JOIN LATERAL (SELECT key, purpose FROM attempts WHERE object_id = m.id OFFSET 0) a
+    CROSS JOIN LATERAL (SELECT kind, currency, amount_minor, at FROM ledger WHERE attempt_key = a.key OFFSET 0) l
+    WHERE l.kind IN ('charge', 'refund', 'chargeback', 'repayment') AND a.purpose <> 'twin'
+    GROUP BY 1, 2 ORDER BY 2, 1
+    """
+)
+_LAST: Final = of_customer(
+    """
+    SELECT a.key FROM mine m
+    CROSS JOIN LATERAL (SELECT key, sent_at FROM attempts WHERE object_id = m.id
+                        ORDER BY sent_at DESC, key DESC LIMIT 1) a
+    ORDER BY a.sent_at DESC, a.key DESC LIMIT 1
+    """
+)
+_PRODUCTS: Final = of_customer(
+    """
+    , looked AS (
+        SELECT m.*, l.key AS last_key, l.sent_at AS last_at, s.key AS good_key, s.sent_at AS good_at
+        FROM mine m
+        LEFT JOIN LATERAL (SELECT key, sent_at FROM attempts WHERE object_id = m.id
+                           ORDER BY sent_at DESC, key DESC LIMIT 1) l ON true
+        LEFT JOIN LATERAL (SELECT key, sent_at FROM attempts
+                           WHERE object_id = m.id AND purpose = 'charge' AND state = 'settled'
+                           ORDER BY sent_at DESC, key DESC LIMIT 1) s ON true
+    )
+    SELECT g.way, g.product_id, p.name AS product_name, g.purchases, g.purchased_at,
+           g.last[2] AS last_key, g.good[2] AS good_key
+    FROM (SELECT way, product_id, count(*) AS purchases, max(created_at) AS purchased_at,
+                 max(ARRAY[to_char(last_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS'), last_key])
+                     FILTER (WHERE last_key IS NOT NULL) AS last,
+                 max(ARRAY[to_char(good_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS'), good_key])
+                     FILTER (WHERE good_key IS NOT NULL) AS good
+          FROM looked GROUP BY way, product_id
+          ORDER BY max(created_at) DESC LIMIT :most) g
+    JOIN products p ON p.id = g.product_id
+    ORDER BY g.way DESC, g.purchased_at DESC, g.product_id
+    """
+)
+_PAGE: Final = of_customer(
+    """
+    SELECT a.key FROM mine m
+    CROSS JOIN LATERAL (SELECT key, sent_at FROM attempts
+                        WHERE object_id = m.id AND (CAST(:at AS timestamptz) IS NULL OR (sent_at, key) < (:at, :key))
+                        ORDER BY sent_at DESC, key DESC LIMIT :most) a
+    WHERE (CAST(:product_id AS text) IS NULL OR m.product_id = :product_id)
+      AND (CAST(:way AS text) IS NULL OR m.way = :way)
+    ORDER BY a.sent_at DESC, a.key DESC LIMIT :most
+    """
+)
+_SHOWN: Final = text(
+    """
+    SELECT a.key, a.object_id, a.number, a.attempt, a.purpose AS action, a.state AS status,
+           p.state AS payment_state, a.sent_at AS at, a.amount_minor, a.currency, a.payment_method_id, a.decline,
+           a.gateway_id, m.kind, m.brand, m.last_four, m.expires_year, m.expires_month, b.product_id,
+           g.name AS product_name, b.way, b.order_id
+    FROM unnest(CAST(:keys AS text[])) WITH ORDINALITY AS k (key, place)
+    JOIN attempts a ON a.key = k.key COLLATE "C"
+    JOIN payments p ON p.object_id = a.object_id AND p.number = a.number
+    JOIN payment_methods m ON m.id = a.payment_method_id
+    CROSS JOIN LATERAL (
+        SELECT product_id, 'subscription' AS way, order_id FROM subscriptions WHERE id = a.object_id
+        UNION ALL SELECT product_id, 'one_time', id FROM orders WHERE id = a.object_id) b
+    JOIN products g ON g.id = b.product_id
+    ORDER BY k.place
+    """
+)
+_NOTES: Final = text(
+    "SELECT order_id, at, author, text FROM order_notes WHERE order_id = ANY(:orders) ORDER BY order_id, id"
+)
+_KINDS: Final = {
+    "charge": "sales",
+    "refund": "refunds",
+    "credit": "credits",
+    "chargeback": "chargebacks",
+    "repayment": "repayments",
+}
+
+
+async def read_stats(connection: AsyncConnection, customer_id: str) -> Stats:
+    """Counts and amounts per currency, from the ledger."""
+    rows = (await connection.execute(_STATS, {"customer_id": customer_id})).all()
+    counted: dict[str, dict[str, Counted]] = {}
+    for row in rows:
+        money = Money(minor=row.minor, currency=row.currency)
+        counted.setdefault(row.currency, {})[_KINDS[row.kind]] = Counted(count=row.n, amount=money)
+    return Stats(
+        by_currency=[_of_currency(currency, found) for currency, found in sorted(counted.items())],
+        first_at=min((row.first_at for row in rows), default=None),
+        last_at=max((row.last_at for row in rows), default=None),
+    )
+
+
+def _of_currency(currency: str, found: dict[str, Counted]) -> CurrencyStats:
+    none = Counted(amount=Money(minor=0, currency=currency))
+    return CurrencyStats(currency=currency, **{name: found.get(name, none) for name in _KINDS.values()})
+
+
+async def read_last(connection: AsyncConnection, customer_id: str) -> Transaction | None:
+    """The customer's last transaction, whatever it was about."""
+    key = (await connection.execute(_LAST, {"customer_id": customer_id})).scalar()
+    return None if key is None else (await _shown(connection, [key]))[key]
+
+
+async def read_products(connection: AsyncConnection, customer_id: str) -> list[ProductPurchases]:
+    """Subscriptions first, then one-time purchases; each with the latest purchase first."""
+    rows = (await connection.execute(_PRODUCTS, {"customer_id": customer_id, "most": PRODUCTS_MAX})).all()
+    keys = {key for row in rows for key in (row.last_key, row.good_key) if key is not None}
+    shown = await _shown(connection, sorted(keys))
+    return [
+        ProductPurchases(
+            product_id=row.product_id,
+            product_name=row.product_name,
+            way=row.way,
+            purchases=row.purchases,
+            purchased_at=row.purchased_at,
+            last=shown.get(row.last_key),
+            last_successful=shown.get(row.good_key),
+        )
+        for row in rows
+    ]
+
+
+async def read_transactions(
+    connection: AsyncConnection,
+    customer_id: str,
+    *,
+    product_id: str | None = None,
+    way: Way | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> TransactionPage:
+    """One page, newest first, with the notes of their orders.
+
+    Raises:
+        TeikiError: `invalid_cursor`, or `invalid_input` for a limit outside 1–200.
+    """
+    at, key = (None, "") if cursor is None else decode_cursor(cursor)
+    wanted = {"product_id": product_id, "way": way, "at": at, "key": key, "most": page_size(limit) + 1}
+    found = await connection.execute(_PAGE, {"customer_id": customer_id, **wanted})
+    keys = [row.key for row in found]
+    page = keys[:limit]
+    shown = await _shown(connection, page)
+    items = await _with_notes(connection, [shown[key] for key in page])
+    more = encode_cursor(items[-1].at, items[-1].key) if len(keys) > limit else None
+    return TransactionPage(items=items, next_cursor=more)
+
+
+async def _shown(connection: AsyncConnection, keys: list[str]) -> dict[str, Transaction]:
+    if not keys:
+        return {}
+    return {row.key: _transaction(row) for row in await connection.execute(_SHOWN, {"keys": keys})}
+
+
+def _transaction(row: Row[Any]) -> Transaction:
+    given = {name: getattr(row, name) for name in Transaction.model_fields if hasattr(row, name)}
+    kind = "" if row.kind == "card" else row.kind.replace("_", " ")
+    last_four = f"…{row.last_four}" if row.last_four else ""
+    expires = f"{row.expires_year}-{row.expires_month:02}" if row.expires_year and row.expires_month else None
+    return Transaction.model_validate(
+        given
+        | {
+            "amount": Money(minor=row.amount_minor, currency=row.currency),
+            "method": " ".join(part for part in (kind, row.brand, last_four) if part),
+            "expires": expires,
+        }
+    )
+
+
+async def _with_notes(connection: AsyncConnection, items: list[Transaction]) -> list[Transaction]:
+    orders = sorted({item.order_id for item in items if item.order_id is not None})
+    notes: dict[str, list[Note]] = {}
+    if orders:
+        for row in await connection.execute(_NOTES, {"orders": orders}):
+            notes.setdefault(row.order_id, []).append(Note(at=row.at, author=row.author, text=row.text))
+    return [item.model_copy(update={"notes": notes.get(item.order_id or "", [])}) for item in items]
