@@ -13,13 +13,16 @@ from typing import Final
 from temporalio import activity
 
 from activities.contracts.blocking import (
-    CARRY_OUT,
     CHANGE,
+    CONCERNED,
+    TELL,
     BlockingContract,
     BlocksChanged,
-    CarriedOut,
-    CarryOut,
     ChangeBlocks,
+    Concerned,
+    FindConcerned,
+    Tell,
+    Told,
 )
 from activities.engine_commands import EngineCommands
 from db import blocking
@@ -41,8 +44,8 @@ class BlockingActivities(BlockingContract):
     async def change(self, order: ChangeBlocks) -> BlocksChanged:
         return BlocksChanged.model_validate(asdict(await blocking.change_blocks(self.db, order)))
 
-    @activity.defn(name=CARRY_OUT)
-    async def carry_out(self, order: CarryOut) -> CarriedOut:
+    @activity.defn(name=CONCERNED)
+    async def concerned(self, order: FindConcerned) -> Concerned:
         ids = await blocking.next_concerned(
             self.db,
             do=order.do,
@@ -52,30 +55,28 @@ class BlockingActivities(BlockingContract):
             after=order.after,
             limit=_PAGE,
         )
-        turns = asyncio.Semaphore(_AT_ONCE)
-        telling = {object_id: asyncio.create_task(self._tell(order, object_id, turns)) for object_id in ids}
-        try:
-            await _with_heartbeats(set(telling.values()), order.done)
-        finally:
-            for task in telling.values():
-                task.cancel()
-        told = [object_id for object_id, task in telling.items() if task.result()]
-        slips = sum(object_id.startswith("kon_") for object_id in told)
-        return CarriedOut(
-            subscriptions=len(told) - slips,
-            slips=slips,
-            left=len(ids) - len(told),
-            after=ids[-1] if len(ids) == _PAGE else None,
-        )
+        return Concerned(ids=tuple(ids), is_last=len(ids) < _PAGE)
 
-    async def _tell(self, order: CarryOut, object_id: str, turns: asyncio.Semaphore) -> bool:
+    @activity.defn(name=TELL)
+    async def tell(self, order: Tell) -> Told:
+        turns = asyncio.Semaphore(_AT_ONCE)
+        telling = [asyncio.create_task(self._tell(order, name, turns)) for name in order.ids]
+        try:
+            await _with_heartbeats(set(telling), order.done)
+        finally:
+            for task in telling:
+                task.cancel()
+        heard = [name for name, task in zip(order.ids, telling, strict=True) if task.result()]
+        slips = sum(name.startswith("kon_") for name in heard)
+        return Told(subscriptions=len(heard) - slips, slips=slips, left=len(order.ids) - len(heard))
+
+    async def _tell(self, order: Tell, object_id: str, turns: asyncio.Semaphore) -> bool:
         async with turns:
             if object_id.startswith("kon_"):
                 return await self.engine.drop_slip(object_id, reason="blocked")
-            update = "block" if order.do == "block_all" else "unblock"
             return await self.engine.command_subscription(
                 object_id,
-                update,
+                "block" if order.do == "block_all" else "unblock",
                 request_id=f"blocking-{order.run_id}",
                 actor=order.actor,
                 comment=order.comment,

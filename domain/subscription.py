@@ -15,12 +15,39 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, model_validator
 
 from domain.declines import DeclineCategory
 from domain.refunds import RefundDue
+from domain.subscription_parts import FINAL, TRANSITIONS, Held, OpenPayment, Status, Transition
 from domain.terms import Terms
 from domain.unresolved import InFlight, Verification
+
+__all__ = [
+    "CATCH_UP_SPACING",
+    "FINAL",
+    "LATENESS_TOLERATED",
+    "TRANSITIONS",
+    "Held",
+    "OpenPayment",
+    "State",
+    "Status",
+    "Step",
+    "StepKind",
+    "Transition",
+    "attempted",
+    "complete",
+    "cut_short",
+    "declined",
+    "move",
+    "next_charge",
+    "next_due_after",
+    "next_shown",
+    "next_step",
+    "settled",
+    "twin_found",
+    "verify_later",
+]
 
 CATCH_UP_SPACING: Final = timedelta(minutes=20)
 """Between two payments that are both overdue: the seed's "every 20 minutes"."""
@@ -28,77 +55,6 @@ CATCH_UP_SPACING: Final = timedelta(minutes=20)
 LATENESS_TOLERATED: Final = timedelta(minutes=1)
 """An attempt sent later than this (an outage) moves the rest of its ladder along, so that a card is never
 tried twice in a row because its retry dates passed while nobody could send."""
-
-
-class Status(StrEnum):
-    UNVERIFIED = "unverified"
-    CURRENT = "current"
-    UNCONFIRMED = "unconfirmed"
-    UNPAID = "unpaid"
-    SUSPENDED = "suspended"
-    CANCELED = "canceled"
-    COMPLETED = "completed"
-
-
-FINAL: Final = frozenset({Status.CANCELED, Status.COMPLETED})
-
-TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
-    Status.UNVERIFIED: frozenset({Status.CURRENT, Status.UNCONFIRMED, Status.SUSPENDED, Status.CANCELED}),
-    Status.UNCONFIRMED: frozenset({Status.CURRENT, Status.SUSPENDED, Status.CANCELED}),
-    Status.CURRENT: frozenset({Status.UNPAID, Status.SUSPENDED, Status.COMPLETED, Status.CANCELED}),
-    Status.UNPAID: frozenset({Status.CURRENT, Status.SUSPENDED, Status.CANCELED}),
-    # Back to where nothing was paid yet only by an unblock, which restores what was.
-    Status.SUSPENDED: frozenset(
-        {Status.CURRENT, Status.UNPAID, Status.UNVERIFIED, Status.UNCONFIRMED, Status.CANCELED}
-    ),
-    Status.CANCELED: frozenset(),
-    Status.COMPLETED: frozenset(),
-}
-
-
-class Transition(BaseModel):
-    """One change of status, as history keeps it."""
-
-    model_config = ConfigDict(frozen=True, validate_by_name=True, serialize_by_alias=True)
-
-    from_: Status = Field(alias="from")
-    to: Status
-    reason: str
-
-
-class OpenPayment(BaseModel):
-    """The scheduled payment being collected.
-
-    Attributes:
-        number: 1 for the first cycle; a skipped cycle keeps its number.
-        base_at: where its retry ladder starts: when its first attempt was planned.
-        next_at: the next attempt by the policy; None: exhausted, or cut short by a suspension.
-        extra_at: an immediate attempt with a new card, which the policy does not count.
-        counted: attempts of the policy used up.
-        attempts: attempts that got a definite answer; the next one has this number plus one.
-    """
-
-    number: int
-    due_at: datetime
-    amount_minor: int
-    base_at: datetime
-    next_at: datetime | None
-    extra_at: datetime | None = None
-    counted: int = 0
-    attempts: int = 0
-
-
-class Held(BaseModel):
-    """What a block interrupted: the status that an unblock gives back, and since when.
-
-    What is in flight when the block comes is still resolved; what its outcome would have changed is kept up here.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    status: Status
-    reason: str
-    at: datetime
 
 
 class State(BaseModel):

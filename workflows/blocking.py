@@ -16,7 +16,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel, ConfigDict, Field
 
-    from activities.contracts.blocking import BlockingContract, CarryOut, ChangeBlocks, Do
+    from activities.contracts.blocking import BlockingContract, ChangeBlocks, Do, FindConcerned, Tell
     from workflows.options import PAGE, RECORD
 
 
@@ -82,7 +82,7 @@ class Blocking:
             if workflow.info().is_continue_as_new_suggested():
                 more = {"run_id": run_id, "so_far": answer, "after": after}
                 workflow.continue_as_new(order.model_copy(update=more))
-            answer, after = await self._carry_out(order, run_id, answer, after)
+            answer, after = await self._next_page(order, run_id, answer, after)
         workflow.set_current_details(_details(answer))
         return answer
 
@@ -114,29 +114,38 @@ class Blocking:
             facts=changed.facts,
         )
 
-    async def _carry_out(
+    async def _next_page(
         self, order: BlockingInput, run_id: str, answer: BlockingAnswer, after: str
     ) -> tuple[BlockingAnswer, str | None]:
         page = await workflow.execute_activity_method(
-            BlockingContract.carry_out,
-            CarryOut(
-                run_id=run_id,
-                customer_id=order.customer_id,
-                do=order.do,
-                details=answer.details,
-                at=order.at,
-                actor=order.actor,
-                comment=order.comment,
-                after=after,
-                done=answer.subscriptions + answer.slips + answer.left,
+            BlockingContract.concerned,
+            FindConcerned(
+                customer_id=order.customer_id, do=order.do, details=answer.details, at=order.at, after=after
             ),
-            summary=f"tell those after {after}" if after else "tell subscriptions and slips",
-            **PAGE,
+            summary=f"who comes after {after}" if after else "who has to hear of it",
+            **RECORD,
         )
-        counted = {
-            name: getattr(answer, name) + getattr(page, name) for name in ("subscriptions", "slips", "left")
-        }
-        return answer.model_copy(update=counted), page.after
+        if page.ids:
+            told = await workflow.execute_activity_method(
+                BlockingContract.tell,
+                Tell(
+                    run_id=run_id,
+                    do=order.do,
+                    ids=page.ids,
+                    actor=order.actor,
+                    comment=order.comment,
+                    done=answer.subscriptions + answer.slips + answer.left,
+                ),
+                summary=f"tell {len(page.ids)}",
+                **PAGE,
+            )
+            answer = answer.model_copy(
+                update={
+                    name: getattr(answer, name) + getattr(told, name)
+                    for name in ("subscriptions", "slips", "left")
+                }
+            )
+        return answer, None if page.is_last else page.ids[-1]
 
 
 def _details(answer: BlockingAnswer) -> str:

@@ -1,4 +1,4 @@
-"""What the workflow `Blocking` may ask for (spec: customers.md §2). Both can run twice with the same effect."""
+"""What the workflow `Blocking` may ask for (spec: customers.md §2). Each can run twice with the same effect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from temporalio import activity
 
 CHANGE: Final = "blocking.change"
-CARRY_OUT: Final = "blocking.carry_out"
+CONCERNED: Final = "blocking.concerned"
+TELL: Final = "blocking.tell"
 
 Do = Literal["block", "unblock", "block_all", "unblock_all"]
 
@@ -49,34 +50,46 @@ class BlocksChanged(_Frozen):
     facts: dict[str, Any] = Field(default_factory=dict)
 
 
-class CarryOut(_Frozen):
-    """Let the next subscriptions and slips hear of it. `after`: the last id that has; `done`: how many have."""
+class FindConcerned(_Frozen):
+    """Who has to hear of it, page by page. `after`: the last id of the page before."""
 
-    run_id: str
     customer_id: str
     do: Do
     details: tuple[str, ...] = ()
     at: datetime
+    after: str = ""
+
+
+class Concerned(_Frozen):
+    """Ids of subscriptions and slips. `is_last`: no page follows."""
+
+    ids: tuple[str, ...] = ()
+    is_last: bool = True
+
+
+class Tell(_Frozen):
+    """Let these hear of it. `run_id` makes it once; `done`: how many have heard before, for people who watch."""
+
+    run_id: str
+    do: Do
+    ids: tuple[str, ...]
     actor: str
     comment: str = ""
-    after: str = ""
     done: int = 0
 
 
-class CarriedOut(_Frozen):
-    """What one page came to.
+class Told(_Frozen):
+    """What came of it.
 
     Attributes:
         subscriptions: suspended, or put back.
         slips: told that they are not wanted any more.
         left: had ended meanwhile, or another command had come first.
-        after: the page's last id; None: there is nothing more.
     """
 
     subscriptions: int = 0
     slips: int = 0
     left: int = 0
-    after: str | None = None
 
 
 class BlockingContract:
@@ -87,11 +100,16 @@ class BlockingContract:
         """Write the block down: from its commit on nothing is charged."""
         raise NotImplementedError
 
-    @activity.defn(name=CARRY_OUT)
-    async def carry_out(self, order: CarryOut) -> CarriedOut:
-        """Tell one page of subscriptions and slips, each exactly once."""
+    @activity.defn(name=CONCERNED)
+    async def concerned(self, order: FindConcerned) -> Concerned:
+        """Read who is next. What was read is kept: who has heard looks different afterwards."""
+        raise NotImplementedError
+
+    @activity.defn(name=TELL)
+    async def tell(self, order: Tell) -> Told:
+        """Tell each exactly once."""
         raise NotImplementedError
 
     def registered(self) -> list[Callable[..., Any]]:
-        """Both, as a worker takes them."""
-        return [self.change, self.carry_out]
+        """All of them, as a worker takes them."""
+        return [self.change, self.concerned, self.tell]

@@ -74,6 +74,7 @@ def test_the_recorded_histories_reach_every_kind_of_command_and_message():
         "subscription.record",
         *("orders.open", "orders.record", "orders.record_deposit", "orders.stop_subscription"),
         *("orders.add_note", "orders.identify"),
+        *("blocking.change", "blocking.concerned", "blocking.tell"),
         "suspend",
         "resume",
     ):
@@ -88,6 +89,7 @@ def test_the_recorded_histories_reach_every_kind_of_command_and_message():
         "await_opened",
         *("await_placed", "use", "process_access", "cancel_order", "cancel_subscription"),
         *("issue_slip", "change_custom_fields"),
+        *("block", "unblock"),
     ):
         assert f'"name": "{word}"' in text, word
 
