@@ -12,14 +12,22 @@ missed while suspended are not listed anywhere; they are the cycles from `next_c
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from pydantic import BaseModel, model_validator
 
 from domain.declines import DeclineCategory
 from domain.refunds import RefundDue
-from domain.subscription_parts import FINAL, TRANSITIONS, Held, OpenPayment, Status, Transition
+from domain.subscription_parts import (
+    FINAL,
+    TRANSITIONS,
+    Held,
+    OpenPayment,
+    Status,
+    Step,
+    StepKind,
+    Transition,
+)
 from domain.terms import Terms
 from domain.unresolved import InFlight, Verification
 
@@ -141,23 +149,6 @@ class State(BaseModel):
     def is_behind(self, now: datetime) -> bool:
         """Whether a scheduled payment is overdue and has not been attempted."""
         return self.has_more_charges and self.next_cycle_at is None and self.next_cycle_due() <= now
-
-
-class StepKind(StrEnum):
-    PAYMENT = "payment"
-    RETRY = "retry"
-    ASK = "ask"
-    CANCEL = "cancel"
-    REFUND = "refund"
-    ATTENTION = "attention"
-    VERIFY = "verify"
-
-
-class Step(NamedTuple):
-    """What happens next, and when (it may be overdue)."""
-
-    kind: StepKind
-    at: datetime
 
 
 def next_step(state: State) -> Step | None:

@@ -1,5 +1,5 @@
 """What a subscription's memory is made of: its statuses and the changes between them,
-the open payment, and what a block interrupted.
+the open payment, what a block interrupted, and the steps it takes by itself.
 
 `domain.subscription` puts the parts together and decides (spec: subscriptions.md §3).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -81,4 +81,21 @@ class Held(BaseModel):
 
     status: Status
     reason: str
+    at: datetime
+
+
+class StepKind(StrEnum):
+    PAYMENT = "payment"
+    RETRY = "retry"
+    ASK = "ask"
+    CANCEL = "cancel"
+    REFUND = "refund"
+    ATTENTION = "attention"
+    VERIFY = "verify"
+
+
+class Step(NamedTuple):
+    """What happens next, and when (it may be overdue)."""
+
+    kind: StepKind
     at: datetime

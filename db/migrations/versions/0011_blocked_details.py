@@ -1,4 +1,4 @@
-"""Customers' details: e-mail addresses and phones as rows of their own, each active or blocked.
+"""Customers' details: e-mail addresses and phones as rows of their own, each active or blocked; whose an attempt is.
 
 A customer who was blocked as a whole is one whose id is blocked. Revision 0011, after 0009.
 """
@@ -61,6 +61,7 @@ def upgrade() -> None:
         "customers",
         "id_blocked_at IS NULL OR blocked_at IS NOT NULL",
     )
+    _attempts_of_customers()
     for kind, (prefix, key, source, owner, value, at) in _CONTACTS_OF.items():
         op.execute(
             f"INSERT INTO contacts (id, kind, value, key, created_at)"  # noqa: S608 - constants
@@ -75,7 +76,46 @@ def upgrade() -> None:
         )
 
 
+def _attempts_of_customers() -> None:
+    op.add_column("attempts", sa.Column("customer_id", sa.Text(collation="C")))
+    op.execute(
+        "UPDATE attempts a SET customer_id = m.customer_id FROM payment_methods m WHERE m.id = a.payment_method_id"
+    )
+    op.alter_column("attempts", "customer_id", nullable=False)
+    op.execute(
+        """
+        CREATE FUNCTION attempts_customer() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            SELECT customer_id INTO NEW.customer_id FROM payment_methods WHERE id = NEW.payment_method_id;
+            RETURN NEW;
+        END $$
+        """
+    )
+    op.execute(
+        "CREATE TRIGGER attempts_customer BEFORE INSERT ON attempts FOR EACH ROW"
+        " WHEN (NEW.customer_id IS NULL) EXECUTE FUNCTION attempts_customer()"
+    )
+    op.create_index(
+        "ix_attempts_customer",
+        "attempts",
+        ["customer_id", sa.literal_column("sent_at DESC"), sa.literal_column("key DESC")],
+        postgresql_include=["object_id", "purpose", "state", "amount_minor", "currency"],
+    )
+    op.create_index(
+        "ix_ledger_disputes",
+        "ledger",
+        ["attempt_key"],
+        postgresql_include=["kind", "currency", "amount_minor", "at"],
+        postgresql_where=sa.text("kind IN ('chargeback', 'repayment')"),
+    )
+
+
 def downgrade() -> None:
+    op.drop_index("ix_ledger_disputes", "ledger")
+    op.drop_index("ix_attempts_customer", "attempts")
+    op.execute("DROP TRIGGER attempts_customer ON attempts")
+    op.execute("DROP FUNCTION attempts_customer")
+    op.drop_column("attempts", "customer_id")
     op.drop_constraint(op.f("ck_customers_a_blocked_id_holds_back"), "customers", type_="check")
     op.drop_column("customers", "id_blocked_at")
     op.drop_table("customer_contacts")
