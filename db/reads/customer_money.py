@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.reads.cursor import decode_cursor, encode_cursor, page_size
 from domain.money import Money
 
-PRODUCTS_MAX: Final = 500
+PRODUCTS_MAX: Final = 100
 """Products of one customer, those with the latest purchase first."""
 Way = Literal["subscription", "one_time"]
 
@@ -138,9 +138,8 @@ _STATS: Final = text(
         SELECT purpose AS kind, currency, amount_minor, sent_at AS at FROM moved
         WHERE state = 'settled' AND purpose IN ('charge', 'refund', 'credit')
         UNION ALL
-        SELECT l.kind, l.currency, l.amount_minor, l.at FROM moved m
-        CROSS JOIN LATERAL (SELECT kind, currency, amount_minor, at FROM ledger
-                            WHERE attempt_key = m.key AND kind IN ('chargeback', 'repayment') OFFSET 0) l
+        SELECT l.kind, l.currency, l.amount_minor, l.at
+        FROM moved m JOIN ledger l ON l.attempt_key = m.key AND l.kind IN ('chargeback', 'repayment')
     )
     SELECT kind, currency, count(*) AS n, sum(amount_minor)::bigint AS minor, min(at) AS first_at, max(at) AS last_at
     FROM booked GROUP BY kind, currency ORDER BY currency, kind
@@ -151,24 +150,23 @@ _LAST: Final = text(
 )
 _PRODUCTS: Final = of_mine(
     """
-    , ordered AS MATERIALIZED (
-        SELECT key, object_id, purpose = 'charge' AND state = 'settled' AS is_good,
-               row_number() OVER (ORDER BY sent_at DESC, key DESC) AS place
+    , ordered AS (
+        -- The lowest one is the newest; in one text with the key, so that one pass finds both.
+        SELECT object_id, purpose = 'charge' AND state = 'settled' AS is_good,
+               lpad((row_number() OVER (ORDER BY sent_at DESC, key DESC))::text, 9, '0') || key AS place
         FROM attempts WHERE customer_id = :customer_id
     ), looked AS (
-        SELECT m.way, m.product_id, min(o.place) AS last_place, min(o.place) FILTER (WHERE o.is_good) AS good_place
+        SELECT m.way, m.product_id, min(o.place) AS last, min(o.place) FILTER (WHERE o.is_good) AS good
         FROM ordered o JOIN mine m ON m.id = o.object_id GROUP BY m.way, m.product_id
     ), bought AS (
         SELECT way, product_id, count(*) AS purchases, max(created_at) AS purchased_at
         FROM mine GROUP BY way, product_id ORDER BY max(created_at) DESC LIMIT :most
     )
     SELECT b.way, b.product_id, p.name AS product_name, b.purchases, b.purchased_at,
-           l.key AS last_key, g.key AS good_key
+           substr(k.last, 10) AS last_key, substr(k.good, 10) AS good_key
     FROM bought b
     JOIN products p ON p.id = b.product_id
     LEFT JOIN looked k ON k.way = b.way AND k.product_id = b.product_id
-    LEFT JOIN ordered l ON l.place = k.last_place
-    LEFT JOIN ordered g ON g.place = k.good_place
     ORDER BY b.way DESC, b.purchased_at DESC, b.product_id
     """
 )

@@ -128,6 +128,8 @@ def _info(console: Console, info: Info) -> None:
 
 
 def _what(entry: BlockLog) -> str:
+    if entry.do.endswith("_all"):
+        return f"{entry.do}, {len(entry.changed)} details changed"
     return f"{entry.do} {', '.join(entry.changed) or '(nothing was to change)'}"
 
 
