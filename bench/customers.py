@@ -79,13 +79,16 @@ def main() -> int:
     parser.add_argument(
         "--reads", type=int, default=60, help=f"counted for each tab, after {_WARM_UP} others"
     )
+    parser.add_argument(
+        "--best-of", type=int, default=1, help="times to read each tab; where others work, too"
+    )
     parser.add_argument("--seed", type=int, default=7)
     chosen = parser.parse_args()
     configure_logging("WARNING", "text")
     shop = Shop(chosen.orders, chosen.seed)
-    filled_s, transactions, trials = run_cli(measured(shop, chosen.reads))
+    filled_s, transactions, trials = run_cli(measured(shop, chosen.reads, chosen.best_of))
     print_report(Console(width=None if sys.stdout.isatty() else 150), shop, filled_s, transactions, trials)
-    print(json.dumps(result_of(shop, filled_s, transactions, trials)))
+    print(json.dumps(result_of(shop, filled_s, transactions, trials) | {"best_of": chosen.best_of}))
     return int(any(trial.failed for trial in trials))
 
 
@@ -102,7 +105,7 @@ def result_of(shop: Shop, filled_s: float, transactions: int, trials: list[Trial
     }
 
 
-async def measured(shop: Shop, reads: int) -> tuple[float, int, list[Trial]]:
+async def measured(shop: Shop, reads: int, best_of: int = 1) -> tuple[float, int, list[Trial]]:
     """Seconds of the fill, attempts in the books, and every trial."""
     console = Console(stderr=True)
     async with EmbeddedPostgres(durable=False) as postgres:
@@ -119,25 +122,27 @@ async def measured(shop: Shop, reads: int) -> tuple[float, int, list[Trial]]:
         database = Database.connect(url, pool_size=2)
         try:
             with console.status("reading …"):
-                trials = [await tried(database, shop, name, reads) for name in TRIALS]
+                trials = [await tried(database, shop, name, reads, best_of) for name in TRIALS]
         finally:
             await database.close()
     return filled_s, int(found[0]), trials  # type: ignore[call-overload]  # a row is a tuple
 
 
-async def tried(database: Database, shop: Shop, name: str, reads: int) -> Trial:
-    """So many readings of one tab, and a look at the plans of some."""
-    chance = random.Random(f"{shop.seed}/{name}")  # noqa: S311
+async def tried(database: Database, shop: Shop, name: str, reads: int, best_of: int = 1) -> Trial:
+    """So many readings of one tab, the quickest of each, and a look at the plans of some."""
     trial = Trial(name)
     sample: list[list[Statement]] = []
     for turn in range(-_WARM_UP, reads):
-        with statements_of(database) as statements:
-            begun = time.perf_counter()
-            await TRIALS[name](database, chance, shop)
-            took_ms = (time.perf_counter() - begun) * 1000
+        readings_ms = []
+        for _ in range(best_of):
+            chance = random.Random(f"{shop.seed}/{name}/{turn}")  # noqa: S311 - a sample, no secret
+            with statements_of(database) as statements:
+                begun = time.perf_counter()
+                await TRIALS[name](database, chance, shop)
+                readings_ms.append((time.perf_counter() - begun) * 1000)
         if turn < 0:
             continue
-        trial.pages_ms.append(took_ms)
+        trial.pages_ms.append(min(readings_ms))
         if turn < _PLANS:
             sample.append(statements)
     for statements in sample:
