@@ -194,7 +194,7 @@ attempts: Final = Table(
     id_("key", primary_key=True),
     id_("object_id", nullable=False),
     # Whose card it is. For the customer page; a trigger fills it where a statement does not.
-    id_("customer_id", nullable=False),
+    id_("customer_id"),
     Column("number", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("purpose", Text, nullable=False),

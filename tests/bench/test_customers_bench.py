@@ -1,4 +1,4 @@
-"""The benchmark of the customer page on a shop small enough for a test: it fills, reads all tabs and says it in JSON."""
+"""The benchmark of the customer page on a shop small enough for a test: fills, reads all tabs, says it in JSON."""
 
 import io
 import json

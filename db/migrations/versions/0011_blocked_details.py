@@ -81,7 +81,6 @@ def _attempts_of_customers() -> None:
     op.execute(
         "UPDATE attempts a SET customer_id = m.customer_id FROM payment_methods m WHERE m.id = a.payment_method_id"
     )
-    op.alter_column("attempts", "customer_id", nullable=False)
     op.execute(
         """
         CREATE FUNCTION attempts_customer() RETURNS trigger LANGUAGE plpgsql AS $$
