@@ -16,7 +16,7 @@ ROWS ?=
 ORDERS ?= 1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo test test-fast lint format bench bench-stampede bench-exports bench-orders chaos lock clean
+.PHONY: help install up demo test test-fast lint format bench bench-stampede bench-exports bench-orders bench-customers chaos lock clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "; print "Teiki: make <target>\n"} \
@@ -55,6 +55,9 @@ bench-exports: $(INSTALLED) ## workbooks of ROWS orders (default 10k, 100k, 1M) 
 
 bench-orders: $(INSTALLED) ## the order list among ORDERS=1000000 orders: p95 of each filter; the last line is JSON
 	@$(BIN)/python -m bench.orders --orders $(ORDERS)
+
+bench-customers: $(INSTALLED) ## the customer page among ORDERS=1000000 orders: p95 of each tab; the last line is JSON
+	@$(BIN)/python -m bench.customers --orders $(ORDERS)
 
 chaos: $(INSTALLED) ## kill, cut and break everything, then audit: SEED=7 PAIRS=500 [GUARD_OFF=key]; last line is JSON
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --pairs $(PAIRS) --guard-off "$(GUARD_OFF)"

@@ -32,6 +32,7 @@ from temporalio.common import MetricMeter, VersioningBehavior, WorkerDeploymentV
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.billing import BillingActivities
+from activities.blocking import BlockingActivities
 from activities.contracts.exports import SweepExports
 from activities.contracts.notifications import Deliver
 from activities.contracts.reconciliation import ReconciliationInput
@@ -62,6 +63,7 @@ from runtime.search_attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
 from runtime.telemetry import process_runtime, start_telemetry
 from runtime.temporal import connect, ensure_search_attributes
+from workflows.blocking import Blocking
 from workflows.catalogue import (
     AddNoteEntry,
     AddPaymentMethodEntry,
@@ -84,6 +86,7 @@ BILLING_WORKFLOWS = [
     Order,
     KonbiniDeposit,
     Credit,
+    Blocking,
     Reconciliation,
     PutCustomerEntry,
     PutProductEntry,
@@ -134,7 +137,9 @@ async def _billing(settings: Settings, client: Client, database: Database) -> As
         billing = BillingActivities(database, gateway)
         records = RecordsActivities(database, gateway)
         crediting = CreditsActivities(database, gateway)
-        orders = OrdersActivities(database, gateway, EngineCommands(client))
+        commands = EngineCommands(client)
+        orders = OrdersActivities(database, gateway, commands)
+        blocking = BlockingActivities(database, commands)
         reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
         webhooks = WebhooksActivities(database, EngineBell(client).ring)
         notifications = NotificationsActivities(database, endpoints.post, endpoint_unsealer(settings))
@@ -146,6 +151,7 @@ async def _billing(settings: Settings, client: Client, database: Database) -> As
                 *records.registered(),
                 *orders.registered(),
                 *crediting.registered(),
+                *blocking.registered(),
                 *reconciliation.registered(),
                 *webhooks.registered(),
                 *notifications.registered(),

@@ -1,4 +1,4 @@
-"""Credits, money apart: accepting them, a person's word, the order concerned, the block (spec: customers.md §3).
+"""Credits, money apart: accepting them, a person's word, the order concerned (spec: customers.md §3).
 
 Their money is moved by `activities.billing`, as all money is.
 """
@@ -10,18 +10,16 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from activities.contracts.credits import (
-    BLOCK_CUSTOMER,
     COUNT_CREDIT,
     OPEN_CREDIT,
     RECORD_CREDIT,
-    BlockCustomer,
     CountCredit,
     CreditsContract,
     OpenCredit,
     OpenCreditResult,
     RecordCredit,
 )
-from db import catalogue, credit_rows
+from db import credit_rows
 from db.credit_shapes import CreditGateway
 from db.engine import Database
 from gateways.port import PaymentGateway
@@ -48,15 +46,3 @@ class CreditsActivities(CreditsContract):
     @activity.defn(name=COUNT_CREDIT)
     async def count_on_ended_order(self, order: CountCredit) -> None:
         await credit_rows.count_on_ended_order(self.db, order.credit_id, at=order.at)
-
-    @activity.defn(name=BLOCK_CUSTOMER)
-    async def block_customer(self, order: BlockCustomer) -> None:
-        await catalogue.set_blocked(
-            self.db,
-            "customer",
-            order.customer_id,
-            blocked=True,
-            at=order.at,
-            actor=order.actor,
-            comment=order.comment or f"blocked with credit {order.credit_id}",
-        )

@@ -7,7 +7,15 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import ErrorCode
-from domain.identifiers import subscription_workflow_id
+from domain.identifiers import deposit_workflow_id, subscription_workflow_id
+
+_TOO_LATE = {
+    ErrorCode.INVALID_STATUS.value,
+    ErrorCode.NOT_BLOCKED.value,
+    ErrorCode.CUSTOMER_BLOCKED.value,
+    "payment_method_blocked",
+}
+"""Refusals that say: something else came first. Any other is a mistake of ours."""
 
 
 class EngineCommands:
@@ -27,14 +35,37 @@ class EngineCommands:
         Raises:
             RPCError, WorkflowUpdateFailedError: it could not be told; try again.
         """
+        return await self.command_subscription(
+            subscription_id, "cancel", request_id=request_id, actor=actor, comment=comment, mode="now"
+        )
+
+    async def command_subscription(self, subscription_id: str, update: str, **command: str) -> bool:
+        """Any of its updates; `command` holds `request_id`, `actor`, `comment` and the update's own arguments.
+
+        Returns:
+            False when it has ended, or something else came first.
+
+        Raises:
+            RPCError, WorkflowUpdateFailedError: it could not be told; try again.
+        """
         handle = self._client.get_workflow_handle(subscription_workflow_id(subscription_id))
-        command = {"request_id": request_id, "actor": actor, "comment": comment, "mode": "now"}
         try:
-            await handle.execute_update("cancel", command, id=request_id)
+            await handle.execute_update(update, command, id=command["request_id"])
         except WorkflowUpdateFailedError as error:
-            if isinstance(error.cause, ApplicationError) and error.cause.type == ErrorCode.INVALID_STATUS:
+            if isinstance(error.cause, ApplicationError) and error.cause.type in _TOO_LATE:
                 return False
             raise
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def drop_slip(self, deposit_id: str, *, reason: str) -> bool:
+        """Nobody may pay this slip any more; told twice it hears once. False when it is not watched any more."""
+        handle = self._client.get_workflow_handle(deposit_workflow_id(deposit_id))
+        try:
+            await handle.signal("not_wanted", reason)
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 return False

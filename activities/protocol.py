@@ -125,9 +125,6 @@ class Movement(ABC):
         return await self._ask_then(begun)
 
     async def _send(self, begun: attempts.Begun) -> Outcome:
-        if begun.blocked is not None:
-            blocked = Declined(code=DeclineCode(begun.blocked), gateway_code="blocked")
-            return await self._conclude(begun, blocked)
         answer = await self.transmit(begun)
         is_unsure = isinstance(answer, Unknown) or (_is_doubtful(begun) and isinstance(answer, Declined))
         # Often the gateway has it in its book already and only the answer was lost. And a "no" to a request that was
@@ -168,8 +165,15 @@ class Movement(ABC):
             # Not in the gateway's book after the horizon, or never sent: it did not happen.
             never = Declined(code=DeclineCode.NEVER_ARRIVED, gateway_code=begun.state or "")
             return await self._conclude(begun, never)
+        return await self._send_again(begun, outcome)
+
+    async def _send_again(self, begun: attempts.Begun, outcome: Unknown) -> Outcome:
         # A second run of this activity must not send a second time: the first may still be in flight.
-        if await attempts.claim_resend(self.db, key=self.key, turn=self.order.turn):
+        claim = await attempts.claim_resend(self.db, key=self.key, turn=self.order.turn)
+        if claim.blocked is not None:
+            blocked = Declined(code=DeclineCode(claim.blocked), gateway_code="blocked")
+            return await self._conclude(begun, blocked)
+        if claim.taken:
             return await self._send(begun)
         return await self._conclude(begun, outcome, sent=True)
 

@@ -31,7 +31,6 @@ class Begun:
         outcome: `new`: send it now; `existing`: it was begun before, ask the gateway instead of sending;
             `blocked`: nothing may be sent; `nothing_left`: there is nothing to return.
         state: of the attempt as it stands; None when there is none (`blocked`).
-        blocked: the decline code of a block in force now, also with `existing`: a reason not to send again.
         decline: why it was declined; with `blocked` the block's code.
         token: the gateway's token to charge; never logged.
         charge_id: the gateway's id of the charge to be refunded; refunds only.
@@ -43,7 +42,6 @@ class Begun:
 
     outcome: Literal["new", "existing", "blocked", "nothing_left"]
     state: AttemptStateName | None = None
-    blocked: str | None = None
     decline: str | None = None
     token: str | None = field(default=None, repr=False)
     gateway_id: str | None = None
@@ -106,10 +104,26 @@ _VERIFIED: Final[LiteralString] = """
 UPDATE attempts SET needs_verification = false, verified_at = %(at)s WHERE key = %(key)s RETURNING key
 """
 
+# FOR SHARE, as where the intent is written: a charge is not sent again after a block has committed. By the card it was
+# sent with first. Money that goes home is not held back.
 _CLAIM_RESEND: Final[LiteralString] = """
-UPDATE attempts SET resend_turn = %(turn)s
-WHERE key = %(key)s AND resend_turn < %(turn)s AND state IN ('sent', 'unknown')
-RETURNING key
+WITH who AS (
+    SELECT a.key,
+           CASE WHEN a.purpose <> 'charge' THEN NULL
+                WHEN c.blocked_at IS NOT NULL THEN 'customer_blocked'
+                WHEN m.blocked_at IS NOT NULL THEN 'payment_method_blocked' END AS blocked
+    FROM attempts a
+    JOIN payment_methods m ON m.id = a.payment_method_id
+    JOIN customers c ON c.id = m.customer_id
+    WHERE a.key = %(key)s
+    FOR SHARE OF c, m
+), claimed AS (
+    UPDATE attempts a SET resend_turn = %(turn)s
+    FROM who
+    WHERE a.key = who.key AND who.blocked IS NULL AND a.resend_turn < %(turn)s AND a.state IN ('sent', 'unknown')
+    RETURNING a.key
+)
+SELECT who.blocked, EXISTS (SELECT FROM claimed) AS claimed FROM who
 """
 
 _ABANDON: Final[LiteralString] = """
@@ -194,13 +208,23 @@ async def note_verified(db: Database, *, key: str, at: datetime) -> bool:
     return await db.fetch_one(_VERIFIED, {"key": key, "at": at}) is not None
 
 
-async def claim_resend(db: Database, *, key: str, turn: int) -> bool:
-    """Take the right to send an unknown attempt once more; each turn gives it once.
+@dataclass(frozen=True, slots=True)
+class ResendClaim:
+    """May it be sent once more?
 
-    Returns:
-        False when it was taken before: that run may have sent, so this one must not.
+    Attributes:
+        taken: yes, by this run; False: another run has this turn and may have sent.
+        blocked: the decline code of a block, by which it is never sent again.
     """
-    return await db.fetch_one(_CLAIM_RESEND, {"key": key, "turn": turn}) is not None
+
+    taken: bool
+    blocked: str | None = None
+
+
+async def claim_resend(db: Database, *, key: str, turn: int) -> ResendClaim:
+    """Take the right to send an unknown attempt once more; each turn gives it once, a block takes it away."""
+    row = await db.fetch_one(_CLAIM_RESEND, {"key": key, "turn": turn})
+    return ResendClaim(taken=row["claimed"], blocked=row["blocked"]) if row else ResendClaim(taken=False)
 
 
 async def abandon_attempt(

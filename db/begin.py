@@ -19,7 +19,7 @@ from domain.errors import ErrorCode, TeikiError
 _BEGIN: Final[LiteralString] = """
 WITH who AS (
     -- FOR SHARE: a block that commits first is seen here; one that comes later waits for this row.
-    SELECT s.id, s.payment_method_id, m.token,
+    SELECT s.id, s.customer_id, s.payment_method_id, m.token,
            CASE WHEN c.blocked_at IS NOT NULL THEN 'customer_blocked'
                 WHEN m.blocked_at IS NOT NULL THEN 'payment_method_blocked' END AS blocked
     FROM payers s
@@ -45,10 +45,10 @@ WITH who AS (
         WHERE payments.state IN ('scheduled', 'collecting', 'failed')
     RETURNING state
 ), issued AS (
-    INSERT INTO attempts (key, object_id, number, attempt, purpose, reference, state, payment_method_id,
+    INSERT INTO attempts (key, object_id, customer_id, number, attempt, purpose, reference, state, payment_method_id,
                           amount_minor, currency, sent_at)
-    SELECT %(key)s, who.id, %(number)s, %(attempt)s, 'charge', %(reference)s, 'sent', who.payment_method_id,
-           %(amount_minor)s, %(currency)s, %(at)s
+    SELECT %(key)s, who.id, who.customer_id, %(number)s, %(attempt)s, 'charge', %(reference)s, 'sent',
+           who.payment_method_id, %(amount_minor)s, %(currency)s, %(at)s
     FROM who, payment
     ON CONFLICT DO NOTHING
     RETURNING key
@@ -67,7 +67,6 @@ FROM who LEFT JOIN earlier ON true
 _ONE_PAYMENT_OF_ORDER: Final = "uq_payments_of_order"
 _OF_EARLIER: Final = (
     "state",
-    "blocked",
     "decline",
     "token",
     "gateway_id",
@@ -162,7 +161,6 @@ def _judge(row: dict[str, Any] | None, asked: Mapping[str, Any]) -> Begun | None
         return Begun(
             outcome="blocked",
             state=row["state"],
-            blocked=row["blocked"],
             decline=row["blocked"],
             payment_state=row["payment_state"],
         )

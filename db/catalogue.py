@@ -1,19 +1,22 @@
-"""The catalogue: customers, products, payment methods, and who is blocked.
+"""The catalogue: customers, products, payment methods.
 
 Entries are upserts with request ids; history names them by id only, because it is for ever and personal data is not
-(spec: interfaces.md; subscriptions.md §4 "blocked").
+(spec: interfaces.md).
 """
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any, Final, Literal, LiteralString
+from typing import Any, Final, LiteralString
 
+from db.contacts import link_contact, lock_contact
 from db.engine import Database
 from db.product_rows import PLAIN, changes, product_row
 from db.requests import Cursor, claim
 from db.shapes import CustomerEntry, Entered, PaymentMethodEntry, ProductEntry, Refused, TokenFacts
+from db.steps import require_customer
+from domain.customer_details import DetailKind
 from domain.errors import ErrorCode, TeikiError
 from domain.product import with_price
 
@@ -36,30 +39,16 @@ UPDATE products SET name = %(name)s, price_minor = %(price_minor)s, currency = %
 WHERE id = %(id)s
 """
 _ADD_METHOD: Final[LiteralString] = """
-INSERT INTO payment_methods (id, customer_id, token, kind, brand, last_four, expires_month, expires_year, created_at)
-VALUES (%(id)s, %(customer_id)s, %(token)s, %(kind)s, %(brand)s, %(last_four)s, %(expires_month)s, %(expires_year)s,
-        %(at)s)
+INSERT INTO payment_methods (id, customer_id, token, kind, brand, last_four, expires_month, expires_year, created_at,
+    blocked_at)
+SELECT %(id)s, %(customer_id)s, %(token)s, %(kind)s, %(brand)s, %(last_four)s, %(expires_month)s, %(expires_year)s,
+       %(at)s, (SELECT min(blocked_at) FROM payment_methods WHERE customer_id = %(customer_id)s AND token = %(token)s)
 ON CONFLICT (id) DO NOTHING
 """
-_CUSTOMER_EXISTS: Final[LiteralString] = "SELECT 1 AS yes FROM customers WHERE id = %s FOR KEY SHARE"
 _EVENT: Final[LiteralString] = """
 INSERT INTO history (subject_id, kind, at, actor, comment, data)
 VALUES (%(subject_id)s, 'operation', %(at)s, %(actor)s, %(comment)s, %(data)s::jsonb)
 """
-_BLOCK: Final[dict[str, LiteralString]] = {
-    "customer": """
-        UPDATE customers SET blocked_at = CASE WHEN %(blocked)s THEN %(at)s::timestamptz END
-        WHERE id = %(id)s AND (blocked_at IS NOT NULL) <> %(blocked)s RETURNING id
-    """,
-    "payment_method": """
-        UPDATE payment_methods SET blocked_at = CASE WHEN %(blocked)s THEN %(at)s::timestamptz END
-        WHERE id = %(id)s AND (blocked_at IS NOT NULL) <> %(blocked)s RETURNING id
-    """,
-}
-_EXISTS: Final[dict[str, LiteralString]] = {
-    "customer": "SELECT 1 AS yes FROM customers WHERE id = %s",
-    "payment_method": "SELECT 1 AS yes FROM payment_methods WHERE id = %s",
-}
 
 
 async def put_customer(db: Database, entry: CustomerEntry) -> Entered:
@@ -70,7 +59,9 @@ async def put_customer(db: Database, entry: CustomerEntry) -> Entered:
             earlier = await _claim(cursor, "customer.put", entry, content)
             if earlier is not None:
                 return earlier
+            address = await lock_contact(cursor, DetailKind.EMAIL, entry.email, entry.at)
             await cursor.execute(_PUT_CUSTOMER, {"id": entry.id, "at": entry.at, **content})
+            await link_contact(cursor, entry.id, address, entry.at)
             await _note(cursor, entry.id, "put_customer", entry.at, entry.actor)
             return Entered(id=entry.id)
     except Refused as refusal:
@@ -120,7 +111,8 @@ async def add_payment_method(db: Database, entry: PaymentMethodEntry, details: T
         details: `gateways.port.TokenDetails` fits.
 
     Returns:
-        `refused` with `customer_not_found` when nobody owns it.
+        `refused` with `customer_not_found` when nobody owns it, `customer_blocked` when that one is blocked. A card
+        that is entered a second time and blocked stays blocked.
     """
     try:
         async with db.transaction() as cursor:
@@ -128,11 +120,7 @@ async def add_payment_method(db: Database, entry: PaymentMethodEntry, details: T
             earlier = await _claim(cursor, "payment_method.add", entry, content)
             if earlier is not None:
                 return earlier
-            await cursor.execute(_CUSTOMER_EXISTS, (entry.customer_id,))
-            if await cursor.fetchone() is None:
-                raise Refused(
-                    ErrorCode.CUSTOMER_NOT_FOUND, "There is no such customer.", customer_id=entry.customer_id
-                )
+            await require_customer(cursor, entry.customer_id)
             shown = ("kind", "brand", "last_four", "expires_month", "expires_year")
             facts = {name: getattr(details, name) for name in shown}
             await cursor.execute(_ADD_METHOD, {"id": entry.id, "at": entry.at, **content, **facts})
@@ -140,36 +128,6 @@ async def add_payment_method(db: Database, entry: PaymentMethodEntry, details: T
             return Entered(id=entry.id)
     except Refused as refusal:
         return _refused(entry.id, refusal)
-
-
-async def set_blocked(
-    db: Database,
-    kind: Literal["customer", "payment_method"],
-    id: str,  # noqa: A002 - the column's name
-    *,
-    blocked: bool,
-    at: datetime,
-    actor: str,
-    comment: str = "",
-) -> bool:
-    """Block or unblock; no attempt begins after a block has committed.
-
-    Returns:
-        False, and nothing changes, when it stands like that already.
-
-    Raises:
-        TeikiError: `customer_not_found` or `payment_method_not_found`.
-    """
-    async with db.transaction() as cursor:
-        await cursor.execute(_BLOCK[kind], {"id": id, "blocked": blocked, "at": at})
-        if await cursor.fetchone() is not None:
-            await _note(cursor, id, "block" if blocked else "unblock", at, actor, comment)
-            return True
-        await cursor.execute(_EXISTS[kind], (id,))
-        if await cursor.fetchone() is None:
-            code = ErrorCode.CUSTOMER_NOT_FOUND if kind == "customer" else ErrorCode.PAYMENT_METHOD_NOT_FOUND
-            raise TeikiError(code, "There is nothing with this id to block.", id=id)
-        return False
 
 
 async def _claim(

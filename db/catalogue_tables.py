@@ -31,9 +31,13 @@ customers: Final = Table(
     id_("id", primary_key=True),
     words("email"),
     words("name"),
+    # Since when nothing is charged: the id itself is blocked (`id_blocked_at`), or one of this customer's e-mails or
+    # phones. What every charge looks at, so it stands here; `db.contacts.hold` keeps it.
     instant("blocked_at", nullable=True),
+    instant("id_blocked_at", nullable=True),
     instant("created_at"),
     instant("updated_at"),
+    CheckConstraint("id_blocked_at IS NULL OR blocked_at IS NOT NULL", name="a_blocked_id_holds_back"),
     Index("ix_customers_created", text("created_at DESC"), text("id DESC")),
 )
 for _column in (customers.c.email, customers.c.name):

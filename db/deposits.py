@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final, LiteralString
 
+from db.contacts import link_contact, lock_contact
 from db.engine import Database
 from db.order_shapes import DepositHappening
 from db.steps import write_events
+from domain.customer_details import DetailKind
 
 _IS_RECORDED: Final[LiteralString] = "SELECT 1 AS yes FROM history WHERE event_key = %(event_key)s"
 _PUT: Final[LiteralString] = """
@@ -30,11 +32,15 @@ async def record_deposit(db: Database, happening: DepositHappening) -> None:
     """
     async with db.transaction() as cursor:
         await cursor.execute(
-            "SELECT 1 AS yes FROM orders WHERE id = %s FOR NO KEY UPDATE", (happening.order_id,)
+            "SELECT customer_id FROM orders WHERE id = %s FOR NO KEY UPDATE", (happening.order_id,)
         )
+        order = await cursor.fetchone()
         await cursor.execute(_IS_RECORDED, {"event_key": happening.event_key})
         if await cursor.fetchone() is not None:
             return
+        phone = await lock_contact(cursor, DetailKind.PHONE, happening.konbini.phone, happening.at)
+        if order is not None:
+            await link_contact(cursor, order["customer_id"], phone, happening.at)
         await cursor.execute(_PUT, _row(happening))
         events = [
             {

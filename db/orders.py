@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final, LiteralString
 
+from db.contacts import link_contact, lock_contact
 from db.credit_rows import mark_counted
 from db.engine import Database
 from db.order_shapes import KonbiniOffer, OrderHappening, OrderOpened, OrderOpening
@@ -18,6 +19,7 @@ from db.requests import Cursor, claim
 from db.shapes import Recorded, Refused
 from db.steps import conflict, require_card, require_customer, write_events
 from domain.billing_calendar import parse_zone
+from domain.customer_details import DetailKind
 from domain.errors import ErrorCode, TeikiError
 from domain.free_text import holds_card_number
 from domain.order import placed
@@ -125,6 +127,9 @@ async def _open(cursor: Cursor, opening: OrderOpening, offer: KonbiniOffer) -> O
         return OrderOpened(outcome="duplicate", order_id=claimed.subject_id)
     if claimed.kind == "repeated":
         return await _opened_before(cursor, opening)
+    if spec.konbini is not None:
+        phone = await lock_contact(cursor, DetailKind.PHONE, spec.konbini.phone, opening.at)
+        await link_contact(cursor, spec.customer_id, phone, opening.at)
     await require_customer(cursor, spec.customer_id)
     name, product = await _product(cursor, spec.product_id)
     terms = order_terms(opening.order_id, spec, name, product, konbini_refundable=offer.is_refundable)

@@ -16,7 +16,7 @@ from db.engine import Database
 from db.opening import open_subscription
 from db.requests import Cursor, claim, operation_scope
 from db.shapes import Happening, Recorded, Refused
-from db.steps import conflict, require_card, write_events
+from db.steps import conflict, require_card, require_customer, write_events
 from domain.declines import DeclineCode
 from domain.errors import ErrorCode
 from domain.subscription import FINAL
@@ -35,6 +35,17 @@ SELECT customer_id, amount_minor, currency FROM subscriptions WHERE id = %(subsc
 """
 _IS_RECORDED: Final[LiteralString] = "SELECT 1 AS yes FROM history WHERE event_key = %(event_key)s"
 
+# FOR SHARE: a block or an unblock that is being written is waited for.
+_BLOCKED: Final[LiteralString] = """
+SELECT CASE WHEN c.blocked_at IS NOT NULL THEN 'customer_blocked'
+            WHEN m.blocked_at IS NOT NULL THEN 'payment_method_blocked' END AS blocked
+FROM subscriptions s
+JOIN customers c ON c.id = s.customer_id
+JOIN payment_methods m ON m.id = s.payment_method_id
+WHERE s.id = %(subscription_id)s
+FOR SHARE OF c, m
+"""
+_BLOCKS: Final = ("block_all", "unblock", "unblock_all")
 _CHANGE_ROW: Final[LiteralString] = (
     "UPDATE subscriptions s SET "  # noqa: S608 - a constant of ours, no input
     + SET_ROW
@@ -78,7 +89,8 @@ async def record(db: Database, happening: Happening, *, event_key: str) -> Recor
 
     Returns:
         `recorded` (also on a second run); `duplicate` for a repeated request id; `refused` with
-        `subscription_not_found`, `request_id_conflict`, or what is wrong with the new card. A refusal writes nothing.
+        `subscription_not_found`, `request_id_conflict`, `customer_blocked`, what is wrong with the new card, or, for a
+        `block` whose block was taken back, `not_blocked`. A refusal writes nothing.
     """
     try:
         async with db.transaction() as cursor:
@@ -100,21 +112,9 @@ async def _record(cursor: Cursor, happening: Happening, event_key: str) -> Recor
     await cursor.execute(_IS_RECORDED, {"event_key": event_key})
     if await cursor.fetchone() is not None:
         return Recorded(outcome="recorded")
-    if happening.request_id is not None:
-        claimed = await claim(
-            cursor,
-            scope=operation_scope(subscription_id),
-            request_id=happening.request_id,
-            content={"operation": happening.operation, "arguments": dict(happening.arguments)},
-            subject_id=subscription_id,
-            at=happening.at,
-        )
-        if claimed.kind == "conflict":
-            raise conflict(happening.request_id)
-        if claimed.kind == "repeated":
-            return Recorded(outcome="duplicate")
-    if happening.payment_method_id is not None:
-        await require_card(cursor, happening.payment_method_id, subscription["customer_id"])
+    if happening.request_id is not None and await _is_repeated(cursor, happening, happening.request_id):
+        return Recorded(outcome="duplicate")
+    await _require_allowed(cursor, happening, subscription["customer_id"])
     await cursor.execute(
         _CHANGE_ROW,
         {
@@ -140,6 +140,41 @@ async def _record(cursor: Cursor, happening: Happening, event_key: str) -> Recor
     if happening.link is not None:
         await issue_card_link(cursor, happening.link, subscription_id=subscription_id, at=happening.at)
     return Recorded(outcome="recorded")
+
+
+async def _is_repeated(cursor: Cursor, happening: Happening, request_id: str) -> bool:
+    claimed = await claim(
+        cursor,
+        scope=operation_scope(happening.subscription_id),
+        request_id=request_id,
+        content={"operation": happening.operation, "arguments": dict(happening.arguments)},
+        subject_id=happening.subscription_id,
+        at=happening.at,
+    )
+    if claimed.kind == "conflict":
+        raise conflict(request_id)
+    return claimed.kind == "repeated"
+
+
+async def _require_allowed(cursor: Cursor, happening: Happening, customer_id: str) -> None:
+    """What only the database knows at this moment: who is blocked, and whose card it is."""
+    if happening.operation in _BLOCKS:
+        await _require_block(cursor, happening.subscription_id, stands=happening.operation == "block_all")
+    if happening.payment_method_id is not None or happening.link is not None:
+        await require_customer(cursor, customer_id)
+    if happening.payment_method_id is not None:
+        await require_card(cursor, happening.payment_method_id, customer_id)
+
+
+async def _require_block(cursor: Cursor, subscription_id: str, *, stands: bool) -> None:
+    """A block that was taken back meanwhile suspends nothing more, and one that came again is not undone."""
+    await cursor.execute(_BLOCKED, {"subscription_id": subscription_id})
+    row = await cursor.fetchone()
+    assert row is not None
+    if stands and row["blocked"] is None:
+        raise Refused(ErrorCode.NOT_BLOCKED, "Neither the customer nor the card is blocked any more.")
+    if not stands and row["blocked"] is not None:
+        raise Refused(row["blocked"], "The customer or the card is blocked.", subscription_id=subscription_id)
 
 
 def _events(happening: Happening) -> list[dict[str, Any]]:

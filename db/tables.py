@@ -52,6 +52,7 @@ from db.columns import (
     words,
 )
 from db.credit_tables import credits_, payment_balances
+from db.customer_tables import contacts, customer_contacts
 from db.export_tables import export_downloads, exports, sealed_secrets
 from db.notification_tables import deliveries, delivery_tries, endpoints
 from db.order_tables import deposits, membership_counters, order_notes, orders, payers, permissions
@@ -63,7 +64,9 @@ __all__ = [
     "APPEND_ONLY",
     "attempts",
     "card_links",
+    "contacts",
     "credits_",
+    "customer_contacts",
     "customers",
     "deliveries",
     "delivery_tries",
@@ -202,6 +205,8 @@ attempts: Final = Table(
     metadata,
     id_("key", primary_key=True),
     id_("object_id", nullable=False),
+    # Whose card it is. For the customer page; a trigger fills it where a statement does not.
+    id_("customer_id"),
     Column("number", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("purpose", Text, nullable=False),
@@ -271,6 +276,14 @@ attempts: Final = Table(
         unique=True,
         postgresql_where=text("state = 'settled'"),
     ),
+    # All of a customer's, newest first, with what the customer page adds up and sorts by.
+    Index(
+        "ix_attempts_customer",
+        "customer_id",
+        text("sent_at DESC"),
+        text("key DESC"),
+        postgresql_include=["object_id", "purpose", "state", "amount_minor", "currency"],
+    ),
     Index(
         "ix_attempts_unknown",
         "object_id",
@@ -303,6 +316,13 @@ ledger: Final = Table(
     currency(),
     CheckConstraint("amount_minor > 0", name="amount_positive"),
     CheckConstraint("debit_account <> credit_account", name="two_accounts"),
+    # Few, and looked for at each of a customer's attempts.
+    Index(
+        "ix_ledger_disputes",
+        "attempt_key",
+        postgresql_include=["kind", "currency", "amount_minor", "at"],
+        postgresql_where=text("kind IN ('chargeback', 'repayment')"),
+    ),
 )
 
 history: Final = Table(

@@ -49,6 +49,9 @@ class ErrorCode(StrEnum):
     PAYMENT_METHOD_NOT_CARD = "payment_method_not_card"
     PAYMENT_METHOD_OF_OTHER_CUSTOMER = "payment_method_of_other_customer"
     CUSTOMER_BLOCKED = "customer_blocked"
+    CUSTOMER_AMBIGUOUS = "customer_ambiguous"
+    DETAIL_NOT_FOUND = "detail_not_found"
+    NOT_BLOCKED = "not_blocked"
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code, not a secret
     ORDER_NOT_FOUND = "order_not_found"
     PERMISSION_NOT_FOUND = "permission_not_found"

@@ -12,7 +12,7 @@ from typing import Any, Final
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money, require_positive
 from domain.refunds import RefundDue
-from domain.subscription import State, Status, Transition, move, next_due_after
+from domain.subscription import State, Status, Transition, cut_short, move, next_due_after
 from domain.unresolved import InFlight
 
 CARD_CHANGE_ALLOWED: Final = frozenset({Status.UNCONFIRMED, Status.UNPAID, Status.CURRENT, Status.SUSPENDED})
@@ -21,9 +21,7 @@ CARD_CHANGE_ALLOWED: Final = frozenset({Status.UNCONFIRMED, Status.UNPAID, Statu
 def suspend(state: State, *, reason: str = "suspended_by_operator") -> list[Transition]:
     """Stop charging; due dates pass. Retries of the open payment are cut short and it counts as missed."""
     _require_status(state, "suspended", Status.CURRENT, Status.UNPAID)
-    if state.open is not None:
-        state.open.next_at = state.open.extra_at = None
-    state.next_cycle_at = None
+    cut_short(state)
     return [move(state, Status.SUSPENDED, reason)]
 
 

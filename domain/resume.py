@@ -23,6 +23,7 @@ from domain.subscription import (
     Transition,
     attempted,
     complete,
+    cut_short,
     move,
     next_step,
     settled,
@@ -94,6 +95,8 @@ def resume(state: State, now: datetime, *, policy: ResumePolicy, at: datetime | 
         )
     if at is not None:
         _require_near_future(at, now)
+    if state.held is not None:
+        cut_short(state)  # a person decides anew; what the block interrupted is not gone back to
     state.next_cycle_at = None
     if not state.has_more_charges and state.open is None:
         # The last outcome came while suspended: nothing is left to charge, hence nothing to skip.

@@ -12,15 +12,50 @@ missed while suspended are not listed anywhere; they are the cycles from `next_c
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, model_validator
 
 from domain.declines import DeclineCategory
 from domain.refunds import RefundDue
+from domain.subscription_parts import (
+    FINAL,
+    TRANSITIONS,
+    Held,
+    OpenPayment,
+    Status,
+    Step,
+    StepKind,
+    Transition,
+)
 from domain.terms import Terms
 from domain.unresolved import InFlight, Verification
+
+__all__ = [
+    "CATCH_UP_SPACING",
+    "FINAL",
+    "LATENESS_TOLERATED",
+    "TRANSITIONS",
+    "Held",
+    "OpenPayment",
+    "State",
+    "Status",
+    "Step",
+    "StepKind",
+    "Transition",
+    "attempted",
+    "complete",
+    "cut_short",
+    "declined",
+    "move",
+    "next_charge",
+    "next_due_after",
+    "next_shown",
+    "next_step",
+    "settled",
+    "twin_found",
+    "verify_later",
+]
 
 CATCH_UP_SPACING: Final = timedelta(minutes=20)
 """Between two payments that are both overdue: the seed's "every 20 minutes"."""
@@ -28,61 +63,6 @@ CATCH_UP_SPACING: Final = timedelta(minutes=20)
 LATENESS_TOLERATED: Final = timedelta(minutes=1)
 """An attempt sent later than this (an outage) moves the rest of its ladder along, so that a card is never
 tried twice in a row because its retry dates passed while nobody could send."""
-
-
-class Status(StrEnum):
-    UNVERIFIED = "unverified"
-    CURRENT = "current"
-    UNCONFIRMED = "unconfirmed"
-    UNPAID = "unpaid"
-    SUSPENDED = "suspended"
-    CANCELED = "canceled"
-    COMPLETED = "completed"
-
-
-FINAL: Final = frozenset({Status.CANCELED, Status.COMPLETED})
-
-TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
-    Status.UNVERIFIED: frozenset({Status.CURRENT, Status.UNCONFIRMED, Status.CANCELED}),
-    Status.UNCONFIRMED: frozenset({Status.CURRENT, Status.SUSPENDED, Status.CANCELED}),
-    Status.CURRENT: frozenset({Status.UNPAID, Status.SUSPENDED, Status.COMPLETED, Status.CANCELED}),
-    Status.UNPAID: frozenset({Status.CURRENT, Status.SUSPENDED, Status.CANCELED}),
-    Status.SUSPENDED: frozenset({Status.CURRENT, Status.UNPAID, Status.CANCELED}),
-    Status.CANCELED: frozenset(),
-    Status.COMPLETED: frozenset(),
-}
-
-
-class Transition(BaseModel):
-    """One change of status, as history keeps it."""
-
-    model_config = ConfigDict(frozen=True, validate_by_name=True, serialize_by_alias=True)
-
-    from_: Status = Field(alias="from")
-    to: Status
-    reason: str
-
-
-class OpenPayment(BaseModel):
-    """The scheduled payment being collected.
-
-    Attributes:
-        number: 1 for the first cycle; a skipped cycle keeps its number.
-        base_at: where its retry ladder starts: when its first attempt was planned.
-        next_at: the next attempt by the policy; None: exhausted, or cut short by a suspension.
-        extra_at: an immediate attempt with a new card, which the policy does not count.
-        counted: attempts of the policy used up.
-        attempts: attempts that got a definite answer; the next one has this number plus one.
-    """
-
-    number: int
-    due_at: datetime
-    amount_minor: int
-    base_at: datetime
-    next_at: datetime | None
-    extra_at: datetime | None = None
-    counted: int = 0
-    attempts: int = 0
 
 
 class State(BaseModel):
@@ -112,6 +92,7 @@ class State(BaseModel):
     amount_minor: int
     next_amount_minor: int | None = None
     cancel_at: datetime | None = None
+    held: Held | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -170,23 +151,6 @@ class State(BaseModel):
         return self.has_more_charges and self.next_cycle_at is None and self.next_cycle_due() <= now
 
 
-class StepKind(StrEnum):
-    PAYMENT = "payment"
-    RETRY = "retry"
-    ASK = "ask"
-    CANCEL = "cancel"
-    REFUND = "refund"
-    ATTENTION = "attention"
-    VERIFY = "verify"
-
-
-class Step(NamedTuple):
-    """What happens next, and when (it may be overdue)."""
-
-    kind: StepKind
-    at: datetime
-
-
 def next_step(state: State) -> Step | None:
     """The next thing this subscription does by itself. None: it waits for a person, or it has ended."""
     steps = _next_steps(state)
@@ -213,7 +177,7 @@ def _next_steps(state: State) -> list[Step]:
         kind = StepKind.ATTENTION if state.in_flight.state == "attention" else StepKind.ASK
         steps.append(Step(kind, state.in_flight.next_at))
     elif state.wants_charges:
-        charge = _next_charge(state)
+        charge = next_charge(state)
         if charge is not None:
             steps.append(charge)
     if (refund := state.next_refund) is not None:
@@ -221,7 +185,8 @@ def _next_steps(state: State) -> list[Step]:
     return steps
 
 
-def _next_charge(state: State) -> Step | None:
+def next_charge(state: State) -> Step | None:
+    """The next attempt that is planned, whether or not anything may be charged just now."""
     if state.open is not None:
         instants = [at for at in (state.open.next_at, state.open.extra_at) if at is not None]
         return (
@@ -240,7 +205,7 @@ def _next_charge(state: State) -> Step | None:
 def attempted(state: State, now: datetime) -> OpenPayment:
     """Open the payment whose turn it is, if none is open, and mark an attempt as sent at `now`."""
     if state.open is None:
-        step = _next_charge(state)
+        step = next_charge(state)
         assert step is not None
         state.open = OpenPayment(
             number=state.next_cycle + 1,
@@ -275,6 +240,7 @@ def settled(state: State, now: datetime) -> list[Transition]:
         _give_back(state, payment.number, payment.amount_minor, now)
         return []
     if state.status is Status.SUSPENDED:
+        _paid_while_held(state, now)
         return []
     transitions = []
     if state.status in (Status.UNVERIFIED, Status.UNCONFIRMED):
@@ -287,6 +253,17 @@ def settled(state: State, now: datetime) -> list[Transition]:
             transitions.append(move(state, Status.CURRENT, "caught_up"))
         transitions.append(complete(state))
     return transitions
+
+
+def _paid_while_held(state: State, now: datetime) -> None:
+    """An unblock finds it as it would be without the block: paid, unless more is overdue."""
+    held = state.held
+    if held is None or (held.status is Status.UNPAID and state.is_behind(now)):
+        return
+    if held.status is not Status.CURRENT:
+        is_first = held.status is not Status.UNPAID
+        reason = "first_payment_succeeded" if is_first else "retry_succeeded"
+        state.held = held.model_copy(update={"status": Status.CURRENT, "reason": reason})
 
 
 def verify_later(state: State, number: int, attempt: int, now: datetime, *, in_s: int) -> None:
@@ -321,9 +298,34 @@ def declined(state: State, category: DeclineCategory, now: datetime) -> list[Tra
     if state.is_final:
         state.open = None
         return []
-    if state.status is Status.SUSPENDED:
+    if state.status is not Status.SUSPENDED:
+        return _after_decline(state, payment, category, now, counted=counted)
+    if state.held is None or category is DeclineCategory.BLOCKED:
         payment.next_at = payment.extra_at = None
         return []
+    _declined_while_held(state, payment, category, now, counted=counted)
+    return []
+
+
+def _declined_while_held(
+    state: State, payment: OpenPayment, category: DeclineCategory, now: datetime, *, counted: bool
+) -> None:
+    """An unblock finds it as it would be without the block: another retry planned, or suspended for its own reason."""
+    held = state.held
+    assert held is not None
+    suspended = state.reason
+    state.status, state.reason = held.status, held.reason
+    _after_decline(state, payment, category, now, counted=counted)
+    if state.status is Status.SUSPENDED:
+        return  # no longer by the block: there is nothing to go back to
+    state.held = held.model_copy(update={"status": state.status, "reason": state.reason})
+    state.status, state.reason = Status.SUSPENDED, suspended
+
+
+def _after_decline(
+    state: State, payment: OpenPayment, category: DeclineCategory, now: datetime, *, counted: bool
+) -> list[Transition]:
+    """Plan the next attempt, or suspend."""
     # A new card that came while this answer was awaited still gets its immediate attempt.
     new_card_waits = payment.extra_at is not None and category is not DeclineCategory.BLOCKED
     if category is DeclineCategory.RETRYABLE or new_card_waits:
@@ -334,9 +336,19 @@ def declined(state: State, category: DeclineCategory, now: datetime) -> list[Tra
         if payment.next_at is not None or new_card_waits:
             return _failed(state)
     payment.next_at = payment.extra_at = None
+    before = Held(status=state.status, reason=state.reason, at=now)
     reason = "attempts_exhausted" if category is DeclineCategory.RETRYABLE else category.value
     first = _failed(state) if state.status is Status.UNVERIFIED else []
-    return [*first, move(state, Status.SUSPENDED, reason)]
+    moves = [*first, move(state, Status.SUSPENDED, reason)]
+    state.held = before if category is DeclineCategory.BLOCKED else None
+    return moves
+
+
+def cut_short(state: State) -> None:
+    """Forget what was planned: retries of the open payment, and a payment at an instant of its own."""
+    if state.open is not None:
+        state.open.next_at = state.open.extra_at = None
+    state.next_cycle_at = None
 
 
 def _failed(state: State) -> list[Transition]:
@@ -375,4 +387,5 @@ def move(state: State, to: Status, reason: str) -> Transition:
     assert to in TRANSITIONS[state.status], f"{state.status} → {to}"
     transition = Transition(from_=state.status, to=to, reason=reason)
     state.status, state.reason = to, reason
+    state.held = None
     return transition

@@ -1,4 +1,4 @@
-"""Customers, products and payment methods: what a subscription refers to.
+"""Products and payment methods: what a subscription refers to; and how entries are made, customers' too.
 
 Entries are made by short workflows, so an accepted one survives any crash. A payment method is a token of the
 gateway; of the card only brand, last four digits and expiry are ever kept.
@@ -21,7 +21,7 @@ from domain.money import Money
 from domain.product import CustomField, FixedPeriod, Option, ProductTerms, ProductType, SalesMethod
 from starter.engine import NotRunning
 from starter.subscriptions import DEFAULT_ACTOR
-from workflows.catalogue import AddPaymentMethodEntry, PutCustomerEntry, PutProductEntry
+from workflows.catalogue import AddPaymentMethodEntry, PutProductEntry
 
 if TYPE_CHECKING:
     from starter.teiki import Teiki
@@ -50,40 +50,6 @@ class Entries:
         if entry.outcome == "refused":
             raise TeikiError(ErrorCode(entry.code or ErrorCode.INVALID_INPUT), entry.message, **entry.facts)
         return entry.id
-
-
-class Customers(Entries):
-    """`teiki.customers`."""
-
-    async def put(
-        self,
-        *,
-        customer_id: str | None = None,
-        email: str = "",
-        name: str = "",
-        request_id: str | None = None,
-        actor: str = DEFAULT_ACTOR,
-    ) -> str:
-        """Enter or change a customer; answers the id."""
-        require_free_text(email, what="e-mail", characters_max=320)
-        require_free_text(name, what="name", characters_max=200)
-        return await self._enter(
-            PutCustomerEntry,
-            PutCustomer(
-                id=require_id(customer_id, "cus") if customer_id else self._teiki.new_id("cus"),
-                request_id=request_id or self._teiki.new_id("req"),
-                actor=actor,
-                email=email,
-                name=name,
-                at=self._teiki.now(),
-            ),
-        )
-
-    async def list(
-        self, *, text: str | None = None, cursor: str | None = None, limit: int = 50
-    ) -> reads.CustomerPage:
-        """One page, newest first; `text` is the beginning of an id, an e-mail or a name."""
-        return await reads.list_customers(await self._teiki.database(), text=text, cursor=cursor, limit=limit)
 
 
 class Products(Entries):

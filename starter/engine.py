@@ -143,12 +143,12 @@ class Engine:
         patience_s: float,
         on_progress: Callable[[Any], None] = lambda _: None,
     ) -> Any:
-        """Start a workflow that takes its time and wait for its end.
+        """Start a workflow that takes its time and wait for its end; one that began before under this id is awaited.
 
         Args:
             workflow: the class.
             order: its input.
-            workflow_id: a new one.
+            workflow_id: of this work, for ever.
             patience_s: seconds to wait; the workflow goes on without the caller.
             on_progress: called with what the activity under way said last of its progress (its heartbeat).
 
@@ -156,9 +156,17 @@ class Engine:
             TeikiError: `engine_unavailable` also when it takes longer.
         """
         async with _translated(workflow_id, patience_s=patience_s):
-            handle = await self._client.start_workflow(
-                workflow.run, order, id=workflow_id, task_queue=self._task_queue
-            )
+            try:
+                handle = await self._client.start_workflow(
+                    workflow.run,
+                    order,
+                    id=workflow_id,
+                    task_queue=self._task_queue,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                )
+            except WorkflowAlreadyStartedError:
+                handle = self._client.get_workflow_handle_for(workflow.run, workflow_id)
             result = asyncio.ensure_future(handle.result())
             try:
                 while not (await asyncio.wait({result}, timeout=_LOOK_EVERY_SECONDS))[0]:

@@ -43,6 +43,7 @@ _SKIP_RULES: Final = {
     "policy_next_cycle": "the policy next_cycle, which skips what was missed and goes on with the nearest cycle date "
     "that is today or later",
     "policy_at": "an instant named for the next payment, which skips what is older",
+    "blocked": "what fell due meanwhile skipped, since an unblock charges nothing by itself",
 }
 
 
@@ -215,12 +216,13 @@ class _Teller:
         if not skips:
             return self.detail.updated_at, f"It was skipped, not charged ({payment.skip_reason})."
         skip = skips[-1]
-        resume = self.story.last("resume", before=skip.at) or skip
+        resume = self.story.last("resume", "unblock", "unblock_all", before=skip.at) or skip
+        did = "unblocked" if skip.data["reason"] == "blocked" else "resumed"
         rule = _SKIP_RULES.get(skip.data["reason"], skip.data["reason"])
         kept = self.terms.total_charges is not None
         tail = " The number of charges is kept, so it moves to the end of the plan." if kept else ""
         return skip.at, (
-            f"It was skipped, not charged: {self._missed(payment, skip.at)}, and {_who(resume)} resumed it on "
+            f"It was skipped, not charged: {self._missed(payment, skip.at)}, and {_who(resume)} {did} it on "
             f"{self._at(skip.at)} with {rule}.{tail}"
         )
 

@@ -24,8 +24,9 @@ from domain.identifiers import new_id
 from runtime.settings import Settings
 from runtime.temporal import connect
 from starter.attention import Attention
-from starter.catalogue import Customers, PaymentMethods, Products
+from starter.catalogue import PaymentMethods, Products
 from starter.credits import Credits
+from starter.customers import Customers
 from starter.deposits import Deposits
 from starter.endpoints import Endpoints
 from starter.engine import Engine

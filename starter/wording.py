@@ -40,6 +40,7 @@ _REASONS: Final = {
     "blocked": "the customer or the card is blocked here",
     "suspended_by_operator": "it was suspended by hand",
     "resumed": "it was resumed",
+    "unblocked": "the customer or the card was unblocked",
     "canceled_now": "it was canceled at once",
     "period_ended": "its scheduled cancellation came",
     "canceled_in_the_engine": "somebody canceled it in Temporal itself",
@@ -95,7 +96,8 @@ def next_sentence(detail: SubscriptionDetail) -> str:
     """What the subscription does next by itself, and when."""
     if detail.next_kind is None or detail.next_at is None:
         if detail.status is Status.SUSPENDED:
-            return "Nothing happens by itself: it waits for a resume."
+            waits = "an unblock of the customer's details" if detail.reason == "blocked" else "a resume"
+            return f"Nothing happens by itself: it waits for {waits}."
         return "Nothing happens any more."
     states = {attempt.state for payment in detail.payments for attempt in payment.attempts}
     kinds = [f"{detail.next_kind}:{state}" for state in ("unsent", "pending") if state in states]

@@ -14,7 +14,6 @@ from temporalio.exceptions import FailureError
 with workflow.unsafe.imports_passed_through():
     from activities.contracts.billing import BillingContract, Outcome, RefundInput, Verdict, VerifyInput
     from activities.contracts.credits import (
-        BlockCustomer,
         CountCredit,
         CreditsContract,
         OpenCredit,
@@ -26,11 +25,15 @@ with workflow.unsafe.imports_passed_through():
     from domain.identifiers import order_workflow_id
     from domain.unresolved import Mode, question_mode
     from workflows import credit_messages as messages
+    from workflows.blocking import BLOCKING, BlockingInput
     from workflows.entity import Entity, clock_of
     from workflows.errors import refusal, refusals
     from workflows.messages import GatewayNotice, SettleAttention
     from workflows.options import MONEY, RECORD
     from workflows.visibility import STATUS
+
+BLOCK_SECONDS_MAX = 60
+"""What a credit waits for its block at most; the block goes on."""
 
 
 @workflow.defn(name="Credit")
@@ -146,17 +149,25 @@ class Credit(Entity):
             await self._verify()
 
     async def _block(self) -> None:
-        """`block_all`: the one place where a credit blocks its customer."""
+        """`block_all`: a block like any other, first of all. Who is slow to hear of it does not hold the money up."""
         state = self._current
         assert state.blocks is not None
-        await workflow.execute_activity_method(
-            CreditsContract.block_customer,
-            BlockCustomer(
-                customer_id=state.customer_id, credit_id=state.id, actor=state.blocks, at=self._now()
-            ),
-            summary="block the customer",
-            **RECORD,
+        order = BlockingInput(
+            customer_id=state.customer_id,
+            do="block_all",
+            request_id=f"{state.id}-block",
+            actor=state.blocks,
+            comment=f"blocked with credit {state.id}",
+            at=self._now(),
         )
+        block = await workflow.start_child_workflow(
+            BLOCKING,
+            order,
+            id=order.workflow_id,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            static_summary="block the customer",
+        )
+        await workflow.wait([block], timeout=BLOCK_SECONDS_MAX)
         state.blocks = None
 
     async def _tell_the_order(self) -> None:

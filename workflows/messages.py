@@ -80,6 +80,24 @@ class Recover(Command):
     pass
 
 
+class Block(Command):
+    """The customer is blocked, as the database knows. `do`: what was commanded, which is what history tells."""
+
+    do: Literal["block_all"] = "block_all"
+
+    def arguments(self) -> dict[str, Any]:
+        return {}
+
+
+class Unblock(Command):
+    """Neither the customer nor the card is blocked any more. `do`: as above."""
+
+    do: Literal["unblock", "unblock_all"] = "unblock_all"
+
+    def arguments(self) -> dict[str, Any]:
+        return {}
+
+
 class ChangeCard(Command):
     payment_method_id: str
 

@@ -67,3 +67,11 @@ WATCH: Final = LongPatience(
 )
 """Telling merchants what happened: a worker that dies meanwhile is missed within a quarter of a minute, because others
 wait for what it would have told."""
+PAGE: Final = LongPatience(
+    start_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=_UNTIL_IT_WORKS,
+    priority=Priority(priority_key=1),
+)
+"""Telling one page of workflows something: each may be in the middle of a charge. A worker that dies meanwhile is
+missed within ten seconds. Before charges, as a command is."""

@@ -14,7 +14,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.contracts.records import CardLink, RecordInput, RecordResult, RecordsContract
-    from domain import operations
+    from domain import blocking, operations
     from domain import resume as resuming
     from domain.errors import ErrorCode
     from domain.projection import changes, row_of, view_of
@@ -63,6 +63,33 @@ class SubscriptionOperations(Memory):
     @resume.validator
     def _can_resume(self, command: messages.Resume) -> None:
         self._try(command, lambda state, now: self._resumed(command, state, now).transitions)
+
+    @workflow.update(description="The customer is blocked: stop charging, and remember what was.")
+    async def block(self, command: messages.Block) -> messages.Answer:
+        return await self._operate(command.do, command, blocking.block)
+
+    @block.validator
+    def _can_block(self, command: messages.Block) -> None:
+        self._try(command, blocking.block)
+
+    @workflow.update(
+        description="Nothing is blocked any more: back to what was; missed payments are skipped."
+    )
+    async def unblock(self, command: messages.Unblock) -> messages.Answer:
+        skipped: list[resuming.Skipped] = []
+
+        def apply(state: State, now: datetime) -> list[Transition]:
+            done = blocking.unblock(state, now)
+            skipped.extend(done.skipped)
+            return done.transitions
+
+        return await self._operate(command.do, command, apply, skipped=skipped)
+
+    @unblock.validator
+    def _can_unblock(self, command: messages.Unblock) -> None:
+        # In the middle of a charge that may have met the block, only its end tells.
+        if self._state is None or not self._lock.locked():
+            self._try(command, lambda state, now: blocking.unblock(state, now).transitions)
 
     @workflow.update(description="End it now, or at the next scheduled payment date.")
     async def cancel(self, command: messages.Cancel) -> messages.Answer:

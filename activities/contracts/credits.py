@@ -15,7 +15,6 @@ from domain.money import Money
 OPEN_CREDIT: Final = "credits.open"
 RECORD_CREDIT: Final = "credits.record"
 COUNT_CREDIT: Final = "credits.count_on_ended_order"
-BLOCK_CUSTOMER: Final = "credits.block_customer"
 
 
 class _Frozen(BaseModel):
@@ -79,16 +78,6 @@ class CountCredit(_Frozen):
     at: datetime
 
 
-class BlockCustomer(_Frozen):
-    """The customer of a credit that was asked for with `block_all`."""
-
-    customer_id: str
-    credit_id: str
-    actor: str
-    comment: str = ""
-    at: datetime
-
-
 class CreditsContract:
     """Activities about credits that move no money. Each can run twice."""
 
@@ -107,11 +96,6 @@ class CreditsContract:
         """Bring the sums of an order up to date that cannot be told any more."""
         raise NotImplementedError
 
-    @activity.defn(name=BLOCK_CUSTOMER)
-    async def block_customer(self, order: BlockCustomer) -> None:
-        """Block the customer."""
-        raise NotImplementedError
-
     def registered(self) -> list[Callable[..., Any]]:
         """All of them, as a worker takes them."""
-        return [self.open, self.record, self.count_on_ended_order, self.block_customer]
+        return [self.open, self.record, self.count_on_ended_order]

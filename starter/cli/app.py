@@ -11,6 +11,7 @@ from starter.cli import (
     books,
     catalogue,
     credit,
+    customer,
     deposit,
     endpoint,
     exports,
@@ -68,6 +69,6 @@ app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(notification.app, name="notification")
-app.add_typer(catalogue.customers, name="customer")
+app.add_typer(customer.app, name="customer")
 app.add_typer(products.app, name="product")
 app.add_typer(catalogue.payment_methods, name="payment-method")

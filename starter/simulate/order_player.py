@@ -21,7 +21,7 @@ from domain.order_terms import Pay
 from starter.simulate.lab import Lab
 from starter.simulate.order_report import last_written, order_report
 from starter.simulate.order_words import actor_of
-from starter.simulate.player import OF_SUBSCRIPTIONS, Player, not_supported
+from starter.simulate.player import OF_CUSTOMERS, OF_SUBSCRIPTIONS, Player, not_supported
 from starter.simulate.report import Report
 from starter.simulate.scenario import Event, Scenario
 from starter.simulate.scenario_order import ScenarioOrder
@@ -73,7 +73,9 @@ class OrderPlayer(Player):
     # ------------------------------------------------------------------ events
 
     async def _operation(self, event: Event) -> None:
-        if event.do in NOTICES:
+        if event.do in OF_CUSTOMERS:
+            await self._on_the_customer(event)
+        elif event.do in NOTICES:
             await self._at_the_till(event)
         elif event.do == "credit":
             await self._credit(event, self._objects[-1])
@@ -144,11 +146,6 @@ class OrderPlayer(Player):
             await self._order.notify_slip(number, gateway_id)
             await self._quiet()
         self._accepted(event, told_after)
-
-    def _accepted(self, event: Event, told_after: int) -> None:
-        """What our own history does not tell as an operation stands behind what was written before it."""
-        entry = {"at": event.at, "type": "operation", "do": event.do, "result": "accepted"}
-        self._aside.append({**entry, "seq": told_after})
 
     async def _gateway_id(self, number: int) -> str:
         slip = await self._teiki.deposits.find(deposit_id(self._order.id, number))

@@ -19,6 +19,7 @@ from domain.identifiers import credit_workflow_id, subscription_workflow_id
 from domain.money import Money
 from domain.scenario_clock import ScenarioClock
 from starter.simulate.lab import Lab
+from starter.simulate.order_report import last_written
 from starter.simulate.order_words import actor_of
 from starter.simulate.report import Report, aside_entry, report
 from starter.simulate.rest import Onlooker
@@ -31,6 +32,7 @@ OF_SUBSCRIPTIONS: Final = frozenset(
     {"suspend", "resume", "cancel", "recover", "change_card", "change_amount"}
 )
 _PAID: Final = frozenset({"settled", "partially_refunded", "refunded"})
+OF_CUSTOMERS: Final = frozenset({"block_all", "unblock_all"})
 _MOMENT: Final = timedelta(milliseconds=50)
 _STRIDE: Final = timedelta(days=14)
 _CLEARANCE: Final = timedelta(milliseconds=150)
@@ -48,6 +50,7 @@ class Player:
         self._teiki = teiki or Teiki(lab.client, lab.settings, clock=lambda: self._now)
         self._aside: list[dict[str, Any]] = []
         self._credits: list[str] = []
+        self._is_blocked = False
         self._objects: list[str] = []
         """Whose money is played with: ids of subscriptions and orders."""
 
@@ -65,7 +68,10 @@ class Player:
 
     async def begin(self) -> None:
         """Open what is played, at the scenario's start."""
-        self._customer = await self._teiki.customers.put(email="scenario@example.com")
+        customer = self._teiki.new_id("cus")
+        # An address of its own: whoever shares one is blocked together.
+        email = f"{customer}@example.com"
+        self._customer = await self._teiki.customers.put(customer_id=customer, email=email)
         await self._begin()
         # Taken after the creation, so it is at most some milliseconds late: an event at a due instant comes second.
         self._clock = ScenarioClock.starting(
@@ -170,10 +176,27 @@ class Player:
     async def _operation(self, event: Event) -> None:
         if event.do == "credit":
             await self._credit(event, self._subscription.id)
-            return
-        if event.do not in OF_SUBSCRIPTIONS:
+        elif event.do in OF_CUSTOMERS:
+            await self._on_the_customer(event)
+        elif event.do in OF_SUBSCRIPTIONS:
+            await self._on_the_subscription(event)
+        else:
             raise not_supported(event)
-        await self._on_the_subscription(event)
+
+    async def _on_the_customer(self, event: Event) -> None:
+        """Block or unblock everything; a subscription that hears of it tells so in its own history."""
+        given = event.arguments()
+        given["actor"] = actor_of(given, customer=self._customer, usually="operator")
+        told_after = await last_written(await self._teiki.database(), self._objects)
+        done = await getattr(self._teiki.customers, event.do)(self._customer, **given)
+        self._is_blocked = event.do == "block_all"
+        if not done.subscriptions:
+            self._accepted(event, told_after)
+
+    def _accepted(self, event: Event, told_after: int) -> None:
+        """What our own history does not tell as an operation stands behind what was written before it."""
+        entry = {"at": event.at, "type": "operation", "do": event.do, "result": "accepted"}
+        self._aside.append({**entry, "seq": told_after})
 
     async def _on_the_subscription(self, event: Event) -> None:
         subscription, given = self._subscription, event.arguments()
@@ -240,6 +263,9 @@ class Player:
             except RPCError as error:
                 if error.status != RPCStatusCode.NOT_FOUND:
                     raise
+        if self._is_blocked:
+            # The next scenario's customer may have the same phone.
+            await self._teiki.customers.unblock_all(self._customer)
 
 
 def not_supported(event: Event) -> TeikiError:

@@ -82,7 +82,9 @@ def merged(
 
 def _entry(entry: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
     return {
-        name: shown(value, zone) if isinstance(value, datetime) else value for name, value in entry.items()
+        name: shown(value, zone) if isinstance(value, datetime) else value
+        for name, value in entry.items()
+        if name != "seq"
     }
 
 

@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 
 from db.attempts import begin_attempt, claim_resend
-from db.catalogue import set_blocked
 from domain.declines import DeclineCode
 from domain.errors import ErrorCode, TeikiError
 from domain.identifiers import charge_reference, idempotency_key
@@ -121,7 +120,7 @@ async def test_after_a_crash_between_the_call_and_the_books_the_charge_is_found(
 async def test_after_a_crash_between_the_claim_and_the_resend_nothing_is_sent_in_that_turn(desk):
     order = await desk.subscription("timeout", "approve")
     assert (await desk.charge(order)).outcome == "unknown"
-    assert await claim_resend(desk.db, key=charge_key(order.subscription_id, 1, 1), turn=7)
+    assert (await claim_resend(desk.db, key=charge_key(order.subscription_id, 1, 1), turn=7)).taken
     unsure = await desk.charge_twice(order, Mode.RESEND, turn=7)
     assert (unsure.outcome, unsure.resent) == ("unknown", True)
     assert await desk.sent(order) == ["charge"]
@@ -292,7 +291,7 @@ async def test_a_gateway_that_is_not_there_was_never_sent_anything(desk):
 async def test_nothing_is_sent_for_who_is_blocked(desk, kind):
     order = await desk.subscription("approve")
     subject = order.spec.customer_id if kind == "customer" else order.spec.payment_method_id
-    await set_blocked(desk.db, kind, subject, blocked=True, at=NOW, actor="operator:desk")
+    await desk.house.block(order.spec.customer_id, subject)
     blocked = await desk.charge_twice(order)
     assert (blocked.outcome, blocked.decline) == ("declined", DeclineCode(f"{kind}_blocked"))
     assert await desk.sent(order) == []
@@ -302,9 +301,7 @@ async def test_nothing_is_sent_for_who_is_blocked(desk, kind):
 async def test_a_block_that_came_meanwhile_holds_back_the_resend(desk):
     order = await desk.subscription("timeout")
     await desk.charge(order)
-    await set_blocked(
-        desk.db, "customer", order.spec.customer_id, blocked=True, at=NOW, actor="operator:desk"
-    )
+    await desk.house.block(order.spec.customer_id, order.spec.customer_id)
     blocked = await desk.charge_twice(order, Mode.RESEND, turn=1)
     assert (blocked.outcome, blocked.decline) == ("declined", DeclineCode.CUSTOMER_BLOCKED)
     assert await desk.sent(order) == ["charge"]

@@ -12,7 +12,7 @@ import pytest
 
 from activities.billing import BillingActivities
 from activities.contracts.billing import RefundInput, Verdict, VerifyInput
-from activities.contracts.credits import BlockCustomer, CountCredit, OpenCredit, RecordCredit
+from activities.contracts.credits import CountCredit, OpenCredit, RecordCredit
 from activities.credits import CreditsActivities
 from db.attempts import claim_resend
 from domain.credit import CreditStatus
@@ -323,15 +323,3 @@ async def test_the_activities_beside_the_money_run_twice(counter):
     )
     await counter.twice(counter.credits.record, said)
     await counter.twice(counter.credits.count_on_ended_order, CountCredit(credit_id=credit.credit_id, at=NOW))
-    row = await counter.desk.house.row(
-        "SELECT customer_id FROM subscriptions WHERE id = %s", counter.object_id
-    )
-    block = BlockCustomer(
-        customer_id=row["customer_id"], credit_id=credit.credit_id, actor="operator:desk", at=NOW
-    )
-    for _ in range(2):
-        await counter.desk.run(counter.credits.block_customer, block)
-    blocks = await counter.desk.house.rows(
-        "SELECT comment FROM history WHERE subject_id = %s AND data->>'do' = 'block'", row["customer_id"]
-    )
-    assert blocks == [{"comment": f"blocked with credit {credit.credit_id}"}]

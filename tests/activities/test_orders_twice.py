@@ -8,7 +8,6 @@ import pytest
 
 from activities.contracts.orders import AddNote, Identify, RecordOrderInput, StopSubscription
 from activities.contracts.records import RecordResult
-from db.catalogue import set_blocked
 from domain import order_operations as operations
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
@@ -78,9 +77,7 @@ async def test_a_blocked_customer_and_a_missing_product_are_refused_by_name(shop
     asked = await shop.asked()
     missing = asked.model_copy(update={"spec": asked.spec.model_copy(update={"product_id": "prd_none"})})
     assert (await shop.twice(shop.orders.open, missing)).code == "product_not_found"
-    await set_blocked(
-        shop.db, "customer", asked.spec.customer_id, blocked=True, actor="operator:desk", at=NOW, comment="x"
-    )
+    await shop.house.block(asked.spec.customer_id, asked.spec.customer_id)
     assert (await shop.twice(shop.orders.open, asked)).code == "customer_blocked"
 
 

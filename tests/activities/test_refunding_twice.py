@@ -122,7 +122,7 @@ async def test_a_claimed_resend_is_not_taken_by_a_second_run(desk):
     order = await paid(desk)
     await break_refunds(desk, order, "drop_before", times=1)
     await desk.refund(order)
-    assert await claim_resend(desk.db, key=refund_key(order.subscription_id, 1), turn=4)
+    assert (await claim_resend(desk.db, key=refund_key(order.subscription_id, 1), turn=4)).taken
     assert (await desk.refund_twice(order, Mode.RESEND, turn=4)).outcome == "unknown"
     assert await desk.sent_refunds(order) == 1
 

@@ -6,14 +6,13 @@ from __future__ import annotations
 import pytest
 
 from db.attempts import claim_resend
-from db.catalogue import set_blocked
 from domain.declines import DeclineCode
 from domain.errors import ErrorCode, TeikiError
 from domain.identifiers import charge_reference
 from domain.unresolved import Mode
 from gateways.port import Pending
 from tests.activities.order_desk import DEADLINE, OrderDesk
-from tests.db.house import NOW, charge_key
+from tests.db.house import charge_key
 from tests.gateways.deposits import YEN_1000
 
 pytestmark = pytest.mark.xdist_group("activities")
@@ -76,7 +75,7 @@ async def test_a_slip_that_never_arrived_is_sent_again_once_a_turn_under_the_sam
     lost = await shop.issue(state.id)
     assert (lost.outcome, lost.horizon_s) == ("unknown", 600)
     assert (await shop.issue(state.id, Mode.ASK, turn=1)).outcome == "unknown"
-    assert await claim_resend(shop.db, key=charge_key(state.id, 1, 1), turn=2)
+    assert (await claim_resend(shop.db, key=charge_key(state.id, 1, 1), turn=2)).taken
     assert (await shop.issue(state.id, Mode.RESEND, turn=2)).outcome == "unknown", "another run has it"
     assert (await shop.issue(state.id, Mode.RESEND, turn=3)).outcome == "pending"
     requests = await shop.remote.requests(charge_reference(state.id, 1, 1))
@@ -93,9 +92,7 @@ async def test_after_a_crash_between_the_slip_and_the_books_it_is_found(shop):
 
 async def test_a_blocked_customer_gets_no_slip(shop):
     state = await shop.placed()
-    await set_blocked(
-        shop.db, "customer", state.customer_id, blocked=True, actor="operator:desk", at=NOW, comment="x"
-    )
+    await shop.house.block(state.customer_id, state.customer_id)
     refused = await shop.issue(state.id)
     assert (refused.outcome, refused.decline) == ("declined", DeclineCode.CUSTOMER_BLOCKED)
     assert await shop.routes(state.id) == []

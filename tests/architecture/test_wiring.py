@@ -10,7 +10,9 @@ import pytest
 from temporalio import activity
 
 from activities.billing import BillingActivities
+from activities.blocking import BlockingActivities
 from activities.contracts.billing import BillingContract
+from activities.contracts.blocking import BlockingContract
 from activities.contracts.credits import CreditsContract
 from activities.contracts.exports import ExportsContract
 from activities.contracts.notifications import NotificationsContract
@@ -30,6 +32,7 @@ from tests.architecture.reading import ROOT, modules, name_of, tree
 IMPLEMENTED = {
     BillingContract: BillingActivities,
     NotificationsContract: NotificationsActivities,
+    BlockingContract: BlockingActivities,
     OrdersContract: OrdersActivities,
     CreditsContract: CreditsActivities,
     ExportsContract: ExportsActivities,

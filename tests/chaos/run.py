@@ -22,7 +22,8 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from db.catalogue import set_blocked
+from activities.contracts.blocking import ChangeBlocks
+from db.blocking import change_blocks
 from db.engine import Database
 from domain.errors import ErrorCode, TeikiError
 from runtime.temporal import connect
@@ -190,9 +191,17 @@ class Chaos:
                 await asyncio.sleep(0.5)
 
     async def _block(self, customer: str) -> bool:
-        at, actor = datetime.now(UTC), "operator:chaos"
+        block = ChangeBlocks(
+            run_id=customer,
+            request_id="chaos",
+            customer_id=customer,
+            do="block",
+            details=(customer,),
+            at=datetime.now(UTC),
+            actor="operator:chaos",
+        )
         try:
-            await set_blocked(self._direct, "customer", customer, blocked=True, at=at, actor=actor)
+            await change_blocks(self._direct, block)
         except TeikiError as error:
             if error.code is not ErrorCode.DATABASE_UNAVAILABLE:
                 raise

@@ -24,7 +24,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.billing import BillingActivities
 from activities.contracts.billing import ChargeInput, RefundInput
 from activities.contracts.records import CardLink, OpenInput
-from db import catalogue, migrate, subscriptions
+from db import migrate, subscriptions
 from db.engine import Database
 from domain.money import Money
 from gateways import sandbox_till
@@ -122,9 +122,7 @@ async def _lived(
         await subscriptions.record(house.db, opened, event_key=paid.subscription_id)
     ).outcome == "recorded"
     await subscriptions.use_card_link(house.db, link.token_hash, NOW)
-    await catalogue.set_blocked(
-        house.db, "customer", blocked.spec.customer_id, blocked=True, at=NOW, actor="operator:desk"
-    )
+    await house.block(blocked.spec.customer_id, blocked.spec.customer_id)
     assert (await run(billing.charge, _charge(blocked, 1))).decline == "customer_blocked"
     return paid, returned, resting
 

@@ -210,8 +210,9 @@ async def test_every_filter_finds_it_and_pages_go_on(teiki_in_lab, references, o
 async def test_a_customer_is_shown_with_cards_and_subscriptions(teiki_in_lab, references, opened):
     customer, _, card = references
     known = (await teiki_in_lab("customer", "show", customer, "--json")).document
-    assert [entry["id"] for entry in known["payment_methods"]] == [card]
-    assert [entry["id"] for entry in known["subscriptions"]] == [opened["id"]]
+    assert [detail["id"] for detail in known["info"]["details"]][:2] == [customer, card]
+    assert [(one["way"], one["purchases"]) for one in known["products"]] == [("subscription", 1)]
+    assert {item["object_id"] for item in known["transactions"]["items"]} == {opened["id"]}
     assert customer in (await teiki_in_lab("customer", "show", customer)).out
     assert customer in (await teiki_in_lab("customer", "list", "--text", customer)).out
     assert (await teiki_in_lab("customer", "show", "cus_0", "--json")).document[

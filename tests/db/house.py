@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from activities.contracts.blocking import ChangeBlocks, Do
 from activities.contracts.records import (
     AddPaymentMethod,
     OpenInput,
@@ -16,6 +17,7 @@ from activities.contracts.records import (
     RecordInput,
 )
 from db.attempts import Begun, begin_attempt, settle_attempt
+from db.blocking import BlockChange, change_blocks
 from db.catalogue import add_payment_method, put_customer, put_product
 from db.engine import Database
 from db.subscriptions import open_subscription
@@ -88,6 +90,18 @@ class House:
             TokenDetails.model_validate(shown),
         )
         return method_id
+
+    async def block(self, customer_id: str, *details: str, do: Do = "block", **more: Any) -> BlockChange:
+        """Block or unblock these details; none with `…_all`."""
+        order = {
+            "run_id": unique("run"),
+            "request_id": unique("req"),
+            "at": NOW,
+            "actor": "operator:desk",
+        } | more
+        return await change_blocks(
+            self.db, ChangeBlocks(customer_id=customer_id, do=do, details=details, **order)
+        )
 
     def opening(self, tenant: Tenant, *, at: datetime = NOW, request_id: str = "", **more: Any) -> OpenInput:
         """What would open a subscription; `more` goes into its spec."""

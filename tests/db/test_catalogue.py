@@ -1,9 +1,7 @@
-"""Customers, products and payment methods: entered once, corrected, blocked, and shown without their tokens."""
-
-import pytest
+"""Customers, products and payment methods: entered once, corrected, and shown without their tokens."""
 
 from activities.contracts.records import AddPaymentMethod, PutCustomer, PutProduct
-from db.catalogue import add_payment_method, put_customer, put_product, set_blocked
+from db.catalogue import add_payment_method, put_customer, put_product
 from db.reads.catalogue import (
     find_product,
     get_customer,
@@ -12,7 +10,6 @@ from db.reads.catalogue import (
     list_payment_methods,
     list_products,
 )
-from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
 from gateways.port import TokenDetails
 from tests.db.house import NOW, House, unique
@@ -79,21 +76,6 @@ async def test_a_payment_method_needs_its_customer_and_never_shows_its_token(hou
     everything = [*await list_payment_methods(house.db, tenant.customer_id), shown]
     assert len(everything) == 3
     assert "tok_secret" not in str([each.model_dump() for each in everything])
-
-
-async def test_blocking_is_told_by_history_and_repeats_harmlessly(house: House):
-    tenant = await house.tenant()
-    block = {"at": NOW, "actor": "operator:desk", "comment": "chargeback"}
-    assert await set_blocked(house.db, "customer", tenant.customer_id, blocked=True, **block)
-    assert not await set_blocked(house.db, "customer", tenant.customer_id, blocked=True, **block)
-    assert await set_blocked(house.db, "customer", tenant.customer_id, blocked=False, **block)
-    events = await house.rows(
-        "SELECT data->>'do' AS what FROM history WHERE subject_id = %s ORDER BY seq", tenant.customer_id
-    )
-    assert [event["what"] for event in events] == ["put_customer", "block", "unblock"]
-    with pytest.raises(TeikiError) as caught:
-        await set_blocked(house.db, "payment_method", "pm_none", blocked=True, **block)
-    assert caught.value.code is ErrorCode.PAYMENT_METHOD_NOT_FOUND
 
 
 async def test_lists_page_through_everything_once(fresh_db):

@@ -14,7 +14,6 @@ from db.attempts import (
     read_attempt,
     settle_attempt,
 )
-from db.catalogue import set_blocked
 from domain.errors import ErrorCode, TeikiError
 from tests.db.house import NOW, House, charge_key, transition
 
@@ -126,18 +125,17 @@ async def test_nothing_begins_for_the_blocked(house: House, kind):
     blocked_id = order.spec.customer_id if kind == "customer" else order.spec.payment_method_id
     await house.begin(order)
     await note_attempt(house.db, key=charge_key(order.subscription_id, 1, 1), state="unsent")
-    assert await set_blocked(house.db, kind, blocked_id, blocked=True, at=NOW, actor="operator:desk")
+    assert (await house.block(order.spec.customer_id, blocked_id)).changed == [blocked_id]
     before = await house.everything(order.subscription_id)
 
     fresh = await house.begin(order, number=2)
     assert (fresh.outcome, fresh.state, fresh.decline) == ("blocked", None, f"{kind}_blocked")
     resend = await house.begin(order, resend_unsent=True)
     assert (resend.outcome, resend.state) == ("blocked", "unsent")
-    asked = await house.begin(order)
-    assert (asked.outcome, asked.blocked) == ("existing", f"{kind}_blocked")
+    assert (await house.begin(order)).outcome == "existing"
     assert await house.everything(order.subscription_id) == before
 
-    assert await set_blocked(house.db, kind, blocked_id, blocked=False, at=NOW, actor="operator:desk")
+    await house.block(order.spec.customer_id, blocked_id, do="unblock")
     assert (await house.begin(order, number=2)).outcome == "new"
 
 

@@ -107,3 +107,26 @@ def test_ledger_and_history_are_append_only(migrated_url, table, statement):
         pytest.raises(psycopg.errors.RestrictViolation, match="append-only"),
     ):
         connection.execute(statement.format(table))
+
+
+def test_addresses_of_before_become_details_and_who_was_blocked_stays_blocked(empty_url):
+    migrate.upgrade(empty_url, "0009")
+    with psycopg.connect(plain(empty_url), autocommit=True) as connection:
+        for name, email, blocked in (
+            ("a", "Ann@x.com", "now()"),
+            ("b", " ann@X.com", "NULL"),
+            ("c", "", "NULL"),
+        ):
+            connection.execute(
+                "INSERT INTO customers (id, email, name, blocked_at, created_at, updated_at)"
+                f" VALUES ('cus_{name}', '{email}', '', {blocked}, now(), now())"
+            )
+    migrate.upgrade(empty_url)
+    with psycopg.connect(plain(empty_url)) as connection:
+        linked = connection.execute(
+            "SELECT l.customer_id, k.kind, k.key FROM customer_contacts l JOIN contacts k ON k.id = l.contact_id"
+            " ORDER BY 1"
+        ).fetchall()
+        assert linked == [("cus_a", "email", "ann@x.com"), ("cus_b", "email", "ann@x.com")]
+        still = connection.execute("SELECT id FROM customers WHERE id_blocked_at = blocked_at").fetchall()
+        assert still == [("cus_a",)]

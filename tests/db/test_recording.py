@@ -7,7 +7,6 @@ import pytest
 
 from activities.contracts.records import CardLink
 from db.attempts import decline_attempt
-from db.catalogue import set_blocked
 from db.reads.requests import find_request
 from db.requests import CREATE_SCOPE, operation_scope
 from db.subscriptions import attach_card_form, find_card_link, open_subscription, record, use_card_link
@@ -90,7 +89,7 @@ async def test_an_opening_that_cannot_be_is_refused_and_leaves_nothing(house: Ho
         "konbini": await house.card(tenant.customer_id, kind="konbini", brand="", last_four=""),
         "blocked": await house.card(tenant.customer_id),
     }
-    await set_blocked(house.db, "payment_method", named["blocked"], blocked=True, at=NOW, actor="test")
+    await house.block(tenant.customer_id, named["blocked"])
     order = house.opening(tenant)
     changed = {name: named.get(value, value) for name, value in spec.items()}
     wrong = order.model_copy(update={"spec": order.spec.model_copy(update=changed)})
@@ -104,7 +103,7 @@ async def test_an_opening_that_cannot_be_is_refused_and_leaves_nothing(house: Ho
 
 async def test_a_blocked_customer_opens_nothing(house: House):
     tenant = await house.tenant()
-    await set_blocked(house.db, "customer", tenant.customer_id, blocked=True, at=NOW, actor="test")
+    await house.block(tenant.customer_id, tenant.customer_id)
     assert (await open_subscription(house.db, house.opening(tenant))).code == "customer_blocked"
 
 

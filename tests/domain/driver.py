@@ -18,10 +18,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from domain import operations
+from domain import blocking, operations
 from domain.declines import DeclineCode, category_of
 from domain.money import Money
-from domain.resume import Plan, preview, resume
+from domain.resume import Plan, Resumed, preview, resume
 from domain.subscription import (
     State,
     Status,
@@ -237,15 +237,23 @@ class Story:
     ) -> Story:
         def act() -> list[Transition]:
             named = self._instant(next_at) if next_at is not None else None
-            result = resume(self.state, self.now, policy=ResumePolicy(policy), at=named)
-            for part in result.skipped:
-                for number in range(part.first, part.last + 1):
-                    assert number not in self.skipped
-                    self.skipped.add(number)
-                    self._line(f"skip {number} ({part.reason})")
-            return result.transitions
+            return self._gone_on(resume(self.state, self.now, policy=ResumePolicy(policy), at=named))
 
         return self._operate(at, act)
+
+    def block(self, at: datetime | str | None = None) -> Story:
+        return self._operate(at, lambda: blocking.block(self.state, self.now))
+
+    def unblock(self, at: datetime | str | None = None) -> Story:
+        return self._operate(at, lambda: self._gone_on(blocking.unblock(self.state, self.now)))
+
+    def _gone_on(self, result: Resumed) -> list[Transition]:
+        for part in result.skipped:
+            for number in range(part.first, part.last + 1):
+                assert number not in self.skipped
+                self.skipped.add(number)
+                self._line(f"skip {number} ({part.reason})")
+        return result.transitions
 
     def cancel(self, at: datetime | str | None = None, mode: str = "now") -> Story:
         if mode == "now":

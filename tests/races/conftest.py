@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.billing import BillingActivities
+from activities.blocking import BlockingActivities
 from activities.credits import CreditsActivities
 from activities.engine_commands import EngineCommands
 from activities.orders import OrdersActivities
@@ -139,14 +140,15 @@ async def hall() -> AsyncIterator[Hall]:
         stack.push_async_callback(gateway.close)
         remote = await stack.enter_async_context(SandboxRemote(sandbox.base_url))
         client = await server.client(KEYS)
-        house = House(database)
+        house, commands = House(database), EngineCommands(client)
         worker = Worker(
             client,
             workflows=WORKFLOWS,
             activities=[
                 *BillingActivities(database, gateway).registered(),
                 *RecordsActivities(database, gateway).registered(),
-                *OrdersActivities(database, gateway, EngineCommands(client)).registered(),
+                *OrdersActivities(database, gateway, commands).registered(),
+                *BlockingActivities(database, commands).registered(),
                 *CreditsActivities(database, gateway).registered(),
             ],
             **options_of(settings),

@@ -46,6 +46,7 @@ from domain.terms import ResumePolicy
 from runtime.embedded.temporal_servers import TimeSkippingServer
 from runtime.lifecycle import run_cli
 from tests.workflows.conftest import START, Stage
+from tests.workflows.fake_blocking import FakeBlocking
 from tests.workflows.fake_exports import broken, refused
 from tests.workflows.fake_reconciliation import FakeReconciliation
 from tests.workflows.fake_webhooks import FakeWebhooks
@@ -374,7 +375,8 @@ async def _enter(stage: Stage, workflow: Any, order: Any) -> None:
     await stage.handle.result()
 
 
-STORIES: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
+Story = Callable[[Stage], Awaitable[None]]
+STORIES: Final[dict[str, Story]] = {
     story.__name__: story
     for story in (
         a_year,
@@ -428,6 +430,7 @@ async def on_stage(environment: WorkflowEnvironment, story: str) -> AsyncIterato
             *FakeWebhooks().registered(),
             *stage.exports.registered(),
             *FakeOrders().registered(),
+            *FakeBlocking(pages=[("kon_1", "sub_1"), ("sub_2",)]).registered(),
         ],
     )
     async with worker:
@@ -473,14 +476,14 @@ def anonymous(value: Any) -> Any:
     return [anonymous(inner) for inner in value] if isinstance(value, list) else value
 
 
-async def record(names: list[str]) -> None:
+async def record(stories: dict[str, Story], names: list[str]) -> None:
     async with TimeSkippingServer(None) as environment:
-        for name in names:
+        for name in names or stories:
             async with on_stage(environment, name) as stage:
-                await STORIES[name](stage)
+                await stories[name](stage)
                 await save(environment.client, stage.handle, name)
 
 
 if __name__ == "__main__":
     HISTORIES.mkdir(exist_ok=True)
-    run_cli(record(sys.argv[1:] or list(STORIES)))
+    run_cli(record(STORIES, sys.argv[1:]))

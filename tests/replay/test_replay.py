@@ -74,7 +74,8 @@ def test_the_recorded_histories_reach_every_kind_of_command_and_message():
         "subscription.record",
         *("orders.open", "orders.record", "orders.record_deposit", "orders.stop_subscription"),
         *("orders.add_note", "orders.identify"),
-        *("credits.open", "credits.record", "credits.count_on_ended_order", "credits.block_customer"),
+        *("credits.open", "credits.record", "credits.count_on_ended_order"),
+        *("blocking.change", "blocking.concerned", "blocking.tell"),
         "suspend",
         "resume",
     ):
@@ -89,6 +90,7 @@ def test_the_recorded_histories_reach_every_kind_of_command_and_message():
         "await_opened",
         *("await_placed", "use", "process_access", "cancel_order", "cancel_subscription"),
         *("issue_slip", "change_custom_fields"),
+        *("block", "unblock"),
     ):
         assert f'"name": "{word}"' in text, word
 

@@ -125,7 +125,7 @@ TOLD = {
         2026-01-06 13:00 issue_slip refused: invalid_status
         2026-01-06 14:00 deposit_preliminary refused: invalid_status
         2026-01-07 12:00 cancel_order refused: refund_amount_mismatch
-        2026-01-07 13:00 block_all refused: operation_not_supported
+        2026-01-07 13:00 block_all accepted
         final order complete, payment_completed
         permission active 2026-01-06 12:00 to 2026-02-05 12:00
         refunded 7,000 JPY, fees 500 JPY

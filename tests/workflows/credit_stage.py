@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,11 +18,9 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
 
 from activities.contracts.credits import (
-    BLOCK_CUSTOMER,
     COUNT_CREDIT,
     OPEN_CREDIT,
     RECORD_CREDIT,
-    BlockCustomer,
     CountCredit,
     CreditsContract,
     OpenCredit,
@@ -34,14 +31,17 @@ from domain.credit import CreditState
 from domain.money import Money
 from runtime.codec import KeyRing
 from runtime.temporal import teiki_plugin
+from starter.simulate.rest import Onlooker
+from tests.workflows.clock import skip_to
+from tests.workflows.fake_blocking import FakeBlocking
 from tests.workflows.fakes import FakeBilling
 from tests.workflows.told_order import ToldOrder
+from workflows.blocking import Blocking
 from workflows.credit import Credit
 from workflows.credit_messages import AskCredit, CreditInput, CreditOpened
 
 START = datetime.fromisoformat("2023-08-01T12:00:00+09:00")
 ORDER = "ord_told"
-CALM_LOOKS = 4
 
 
 @dataclass
@@ -53,7 +53,6 @@ class FakeCredits(CreditsContract):
     opened: list[OpenCredit] = field(default_factory=list)
     said: list[RecordCredit] = field(default_factory=list)
     counted: list[CountCredit] = field(default_factory=list)
-    blocked: list[BlockCustomer] = field(default_factory=list)
 
     @activity.defn(name=OPEN_CREDIT)
     async def open(self, order: OpenCredit) -> OpenCreditResult:
@@ -77,10 +76,6 @@ class FakeCredits(CreditsContract):
     async def count_on_ended_order(self, order: CountCredit) -> None:
         self.counted.append(order)
 
-    @activity.defn(name=BLOCK_CUSTOMER)
-    async def block_customer(self, order: BlockCustomer) -> None:
-        self.blocked.append(order)
-
 
 @dataclass
 class CreditStage:
@@ -89,6 +84,7 @@ class CreditStage:
     environment: WorkflowEnvironment
     billing: FakeBilling = field(default_factory=FakeBilling)
     credits: FakeCredits = field(default_factory=FakeCredits)
+    blocking: FakeBlocking = field(default_factory=FakeBlocking)
     queue: str = field(default_factory=lambda: f"queue-{uuid.uuid4()}")
     start: datetime = START
 
@@ -135,20 +131,11 @@ class CreditStage:
         return opened
 
     async def until(self, instant: str) -> None:
-        target = datetime.fromisoformat(instant) - self.offset
-        remaining = target - await self.environment.get_current_time()
-        if remaining > timedelta():
-            await self.environment.sleep(remaining)
+        await skip_to(self.environment, datetime.fromisoformat(instant) - self.offset)
         await self.quiet()
 
     async def quiet(self) -> None:
-        calm = 0
-        while calm < CALM_LOOKS:
-            # A signal from one workflow to another is nobody's task for a moment: look again a little later.
-            await asyncio.sleep(0.02)
-            described = (await self.handle.describe()).raw_description
-            busy = bool(described.pending_activities) or described.HasField("pending_workflow_task")
-            calm = 0 if busy else calm + 1
+        await Onlooker(self.client).wait_for_rest([self.handle.id])
 
     async def do(self, update: Any, command: Any) -> str:
         answer: str = await self.handle.execute_update(update, command)
@@ -180,11 +167,16 @@ async def crediting(
     worker = Worker(
         environment.client,
         task_queue=stage.queue,
-        workflows=[Credit, ToldOrder],
-        activities=[*stage.billing.registered(), *stage.credits.registered()],
+        workflows=[Credit, Blocking, ToldOrder],
+        activities=[
+            *stage.billing.registered(),
+            *stage.credits.registered(),
+            *stage.blocking.registered(),
+        ],
     )
     async with worker:
         yield stage
+        await stage.quiet()  # without a first task in the history the replayer would wait for ever
         replayer = Replayer(workflows=[Credit], plugins=[teiki_plugin(keys)])
         await replayer.replay_workflow(await stage.handle.fetch_history())
         if not await stage.is_over():

@@ -71,6 +71,7 @@ class FakeRecords(RecordsContract):
     opened: list[OpenInput] = field(default_factory=list)
     written: list[RecordInput] = field(default_factory=list)
     refuse: OpenResult | None = None
+    next_result: RecordResult | None = None
 
     @activity.defn(name=OPEN)
     async def open(self, order: OpenInput) -> OpenResult:
@@ -81,6 +82,9 @@ class FakeRecords(RecordsContract):
 
     @activity.defn(name=RECORD)
     async def record(self, order: RecordInput) -> RecordResult:
+        if self.next_result is not None:
+            result, self.next_result = self.next_result, None
+            return result
         self.written.append(order)
         return RecordResult(outcome="recorded")
 

@@ -164,8 +164,8 @@ async def test_an_order_that_has_ended_is_counted_in_the_books(stage):
 async def test_the_customer_is_blocked_before_anything_is_sent(stage):
     stage.billing.refund_script = [UNKNOWN]
     await stage.ask(block_all=True)
-    assert [(block.customer_id, block.actor) for block in stage.credits.blocked] == [
-        ("cus_1", "operator:test")
+    assert [(block.customer_id, block.do, block.actor) for block in stage.blocking.changes] == [
+        ("cus_1", "block_all", "operator:test")
     ]
 
 
