@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from db.audit_tables import audit, role_grants
 from db.catalogue_tables import customers, payment_methods, products
 from db.columns import (
     ACCOUNTS,
@@ -59,6 +60,7 @@ from domain.subscription import Status, StepKind
 __all__ = [
     "APPEND_ONLY",
     "attempts",
+    "audit",
     "card_links",
     "customers",
     "deposits",
@@ -79,6 +81,7 @@ __all__ = [
     "products",
     "reconciliations",
     "requests",
+    "role_grants",
     "sealed_secrets",
     "subscriptions",
     "webhook_inbox",

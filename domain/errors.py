@@ -83,6 +83,8 @@ class ErrorCode(StrEnum):
     GATEWAY_DISAGREES = "gateway_disagrees"
     INCIDENT_NOT_FOUND = "incident_not_found"
     WEBHOOK_REFUSED = "webhook_refused"
+    # roles
+    LAST_ADMIN = "last_admin"
     # exports
     EXPORT_NOT_FOUND = "export_not_found"
     EXPORT_NOT_READY = "export_not_ready"

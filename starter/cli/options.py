@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 from datetime import datetime
 from pathlib import Path
@@ -50,9 +51,15 @@ def by(request_id: str | None, actor: str | None, comment: str = "") -> dict[str
 
 
 def actor_or_default(actor: str | None) -> str:
-    """The actor given, or the person at this terminal."""
-    if actor:
-        return actor
+    """The actor given, or whoever sits here."""
+    return actor or person_here()
+
+
+def person_here() -> str:
+    """Who sits at this terminal: what `TEIKI_ACTOR` says, or the login."""
+    named = os.environ.get("TEIKI_ACTOR")
+    if named:
+        return named
     try:
         login = getpass.getuser()
     except (OSError, KeyError):  # a container's user without a name
