@@ -67,6 +67,7 @@ RULES: Final[dict[str, Rule]] = {
     "attention.settle": Rule(Role.FINANCE),
     "attention.close": Rule(Role.FINANCE),
     "reconciliation.run": Rule(Role.FINANCE),
+    "webhook.take_in": Rule(Role.ADMIN),
     "webhook.work_off": Rule(Role.SUPPORT),
     # exports: one's own, and everybody's
     "export.request": Rule(Role.FINANCE),

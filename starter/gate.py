@@ -4,8 +4,9 @@ Commands pass it in `starter.engine`, on their way to Temporal; reads in `Teiki.
 what services, the command line and the web do is held to the same rules, and what is added later is refused until it
 has a rule. Whoever is refused gets `forbidden`, and the audit says so.
 
-Two are asked about: who the client is (`principal`), and in whose name a command goes (`actor`). An operator who names
-somebody else gains nothing: both must be allowed.
+Two are asked about: who the client is (`principal`), and in whose name a command goes (`actor`). A merchant's backend
+says in whose name it acts, and that name decides. An operator who names somebody else gains nothing: both must be
+allowed.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ class Gate:
             TeikiError: `forbidden`, `database_unavailable`.
         """
         actor = actor or self.principal
-        for who in dict.fromkeys((self.principal, actor)):
+        for who in {actor} if _speaks_for_others(self.principal) else dict.fromkeys((self.principal, actor)):
             await self._admit_one(operation, who, actor, subject_id, owner)
 
     async def is_allowed(self, operation: str) -> bool:
@@ -164,6 +165,10 @@ class Gate:
                 self._known.clear()
             self._known[operator] = (time.monotonic(), standing)
         return standing
+
+
+def _speaks_for_others(principal: str) -> bool:
+    return principal == "system" or principal.startswith("service:")
 
 
 def _command_in(given: BaseModel) -> BaseModel:

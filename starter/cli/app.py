@@ -8,6 +8,7 @@ import typer
 
 from starter.cli import (
     attention,
+    audit,
     books,
     catalogue,
     deposit,
@@ -16,6 +17,7 @@ from starter.cli import (
     order,
     payment,
     products,
+    role,
     services,
     subscription,
     ticket,
@@ -62,6 +64,8 @@ app.add_typer(deposit.app, name="deposit")
 app.add_typer(attention.app, name="attention")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")
+app.add_typer(role.app, name="role")
+app.add_typer(audit.app, name="audit")
 app.add_typer(catalogue.customers, name="customer")
 app.add_typer(products.app, name="product")
 app.add_typer(catalogue.payment_methods, name="payment-method")

@@ -118,17 +118,14 @@ $$
 """
 # A status and points follow from an operation, which stands there by itself. The condition is looked at when the row is
 # written, so that what `system` writes is not even queued.
+_OPERATION = "NEW.actor <> 'system' AND NEW.kind NOT IN ('status', 'points')"
+# What is about somebody stands in history.
+_CLOSED = "OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL AND NEW.subject_id IS NULL"
 _TRIGGERS = (
-    "history_audited AFTER INSERT ON history DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
-    " WHEN (NEW.actor <> 'system' AND NEW.kind NOT IN ('status', 'points')) EXECUTE FUNCTION audit_history()",
-    "downloads_audited AFTER INSERT ON export_downloads DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
-    " EXECUTE FUNCTION audit_download()",
-    # What is about somebody stands in history.
-    "incidents_audited AFTER UPDATE ON incidents DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
-    " WHEN (OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL AND NEW.subject_id IS NULL)"
-    " EXECUTE FUNCTION audit_incident()",
-    "roles_audited AFTER INSERT OR UPDATE ON role_grants DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
-    " EXECUTE FUNCTION audit_role()",
+    ("history_audited", "INSERT", "history", _OPERATION, "audit_history"),
+    ("downloads_audited", "INSERT", "export_downloads", "true", "audit_download"),
+    ("incidents_audited", "UPDATE", "incidents", _CLOSED, "audit_incident"),
+    ("roles_audited", "INSERT OR UPDATE", "role_grants", "true", "audit_role"),
 )
 _MADE = (_FRAMED, _INSTANT, _APPEND, _OF_HISTORY, _OF_DOWNLOADS, _OF_INCIDENTS, _OF_ROLES, _DENIED)
 _OWN = "REVOKE ALL ON FUNCTION audit_append(text, text, text, text, bigint, text) FROM PUBLIC"
@@ -183,7 +180,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("history_seq IS NOT NULL"),
     )
     _role_grants()
-    for statement in (*_MADE, *(f"CREATE CONSTRAINT TRIGGER {trigger}" for trigger in _TRIGGERS), *_GUARDS):
+    for statement in _MADE:
+        op.execute(statement)
+    for name, event, table, when, function in _TRIGGERS:
+        op.execute(
+            f"CREATE CONSTRAINT TRIGGER {name} AFTER {event} ON {table} DEFERRABLE INITIALLY DEFERRED"
+            f" FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {function}()"
+        )
+    for statement in _GUARDS:
         op.execute(statement)
 
 
@@ -220,12 +224,8 @@ def _role_grants() -> None:
 
 
 def downgrade() -> None:
-    for trigger, table in (
-        ("history_audited", "history"),
-        ("downloads_audited", "export_downloads"),
-        ("incidents_audited", "incidents"),
-    ):
-        op.execute(f"DROP TRIGGER {trigger} ON {table}")
+    for name, _, table, _, _ in _TRIGGERS:
+        op.execute(f"DROP TRIGGER {name} ON {table}")
     op.drop_table("role_grants")
     op.drop_table("audit")
     for function in _FUNCTIONS:
