@@ -28,6 +28,7 @@ from db.reads.sheets import filter_of, sheet_of
 from db.sealed_secrets import keep_secret
 from domain.errors import ErrorCode, TeikiError
 from domain.exports import SECRET_LIFE, ExportStatus, Language
+from domain.free_text import require_free_text
 from domain.identifiers import export_workflow_id, require_id
 from exports.encryption import require_password
 from exports.places import storage_at
@@ -339,8 +340,12 @@ async def with_progress(teiki: Teiki, item: ExportItem) -> ExportItem:
 
 
 def _as_json(wanted: BaseModel) -> dict[str, Any]:
-    """What was given of a filter; sets in order, so that equal filters are equal texts."""
+    """What was given of a filter, which is kept; sets in order, so that equal filters are equal texts."""
     given = wanted.model_dump(mode="json", exclude_defaults=True)
+    for value in given.values():
+        for text in value.values() if isinstance(value, dict) else (value,):
+            if isinstance(text, str):
+                require_free_text(text, what="filter")
     return {name: sorted(value) if isinstance(value, list) else value for name, value in given.items()}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from db.reads.audit import Grants, list_grants
 from db.role_grants import grant_role, revoke_role
 from domain.errors import ErrorCode, TeikiError
-from domain.free_text import require_free_text
+from domain.free_text import repeatable, require_free_text
 from domain.roles import Role
 from starter.gate import DEFAULT_PRINCIPAL
 
@@ -96,7 +96,9 @@ class Roles:
 
 def _operator(given: str) -> str:
     if _OPERATOR.fullmatch(given) is None:
-        raise TeikiError(ErrorCode.INVALID_INPUT, "Roles are granted to operator:<id>.", operator=given[:100])
+        raise TeikiError(
+            ErrorCode.INVALID_INPUT, "Roles are granted to operator:<id>.", operator=repeatable(given, 100)
+        )
     return given
 
 
@@ -106,5 +108,5 @@ def _role(given: str) -> Role:
     except ValueError as error:
         known = [role.value for role in Role]
         raise TeikiError(
-            ErrorCode.INVALID_INPUT, "There is no such role.", role=given[:40], known=known
+            ErrorCode.INVALID_INPUT, "There is no such role.", role=repeatable(given, 40), known=known
         ) from error
