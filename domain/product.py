@@ -313,14 +313,14 @@ def _usage_duration(text: str) -> Duration:
         raise TeikiError(
             ErrorCode.INVALID_USAGE_PERIOD,
             "A usage period is a duration like P30D, P1M or PT48H, two instants, or none.",
-            usage_period=text[:40],
+            usage_period=repeatable(text, 40),
         ) from error
     years = duration.months / 12 + duration.days / 365 + duration.seconds / (365 * 86_400)
     if years > USAGE_YEARS_MAX:
         raise TeikiError(
             ErrorCode.INVALID_USAGE_PERIOD,
             f"A usage period is at most {USAGE_YEARS_MAX} years; leave it out for one without end.",
-            usage_period=text[:40],
+            usage_period=repeatable(text, 40),
         )
     return duration
 
@@ -335,7 +335,7 @@ def _parse_rate(given: Any) -> Decimal:
         raise TeikiError(
             ErrorCode.INVALID_POINT_RATE,
             f'A point rate is a text from 0 to 1 with at most {RATE_DECIMALS_MAX} decimals, like "0.01".',
-            point_rate=str(given)[:40],
+            point_rate=repeatable(given, 40),
         )
     return abs(rate.normalize())  # one way to write it; and no negative zero
 

@@ -15,7 +15,7 @@ from activities.contracts.orders import AddNote, Identify
 from activities.contracts.records import AddPaymentMethod, CloseIncident, Entry, PutCustomer, PutProduct
 from db.reads import catalogue as reads
 from domain.errors import ErrorCode, TeikiError
-from domain.free_text import require_free_text
+from domain.free_text import repeatable, require_free_text
 from domain.identifiers import require_id
 from domain.money import Money
 from domain.product import CustomField, FixedPeriod, Option, ProductTerms, ProductType, SalesMethod
@@ -193,7 +193,10 @@ def _known_type(given: str | None) -> ProductType | None:
     except ValueError as error:
         known = [known.value for known in ProductType]
         raise TeikiError(
-            ErrorCode.INVALID_INPUT, "There is no such type of product.", type=str(given)[:40], types=known
+            ErrorCode.INVALID_INPUT,
+            "There is no such type of product.",
+            type=repeatable(given, 40),
+            types=known,
         ) from error
 
 

@@ -17,6 +17,7 @@ from db.snapshot import Snapshot, snapshot
 from db.tables import audit, history, role_grants
 from domain.audit_chain import GENESIS, Entry, Head, Told
 from domain.errors import ErrorCode, TeikiError
+from domain.free_text import repeatable
 from domain.roles import Role
 
 LIMIT_DEFAULT: Final = 50
@@ -223,5 +224,5 @@ def _item(row: Row[Any]) -> AuditItem:
 
 def _older_than(cursor: str) -> int:
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
-        raise TeikiError(ErrorCode.INVALID_CURSOR, "This cursor is none of ours.", cursor=cursor[:60])
+        raise TeikiError(ErrorCode.INVALID_CURSOR, "This cursor is none of ours.", cursor=repeatable(cursor))
     return int(cursor)

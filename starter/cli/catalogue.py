@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from domain.errors import ErrorCode, TeikiError
+from domain.free_text import repeatable
 from starter.cli.options import (
     Actor,
     Cursor,
@@ -83,7 +84,7 @@ def show_customer(
         found = await get_customer(await teiki.database(), customer)
         if found is None:
             raise TeikiError(
-                ErrorCode.CUSTOMER_NOT_FOUND, "There is no such customer.", customer_id=customer[:60]
+                ErrorCode.CUSTOMER_NOT_FOUND, "There is no such customer.", customer_id=repeatable(customer)
             )
         cards = await teiki.payment_methods.list(customer_id=customer)
         page = await teiki.subscriptions.list(SubscriptionFilter(customer_id=customer), limit=200)

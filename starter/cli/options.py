@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from domain.errors import ErrorCode, TeikiError
+from domain.free_text import repeatable
 
 if TYPE_CHECKING:
     from domain.money import Money
@@ -101,7 +102,7 @@ def instant(text: str | None) -> datetime | None:
         raise TeikiError(
             ErrorCode.INVALID_INSTANT,
             "An instant is written like 2026-12-01T09:00:00+09:00.",
-            value=text[:60],
+            value=repeatable(text),
         ) from error
 
 

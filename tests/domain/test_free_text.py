@@ -98,9 +98,11 @@ def test_text_is_bounded_and_has_no_control_characters():
 
 
 SEPARATORS = st.sampled_from(
-    [" ", "-", ".", "  ", " - ", "\t", "\n", "\u3000", "\u00a0", "\u2013", "\u2014", "\u2212", "\u30fc", "\uff0d", "\uff0e", "\u30fb", "\u00b7",
-     "\u200b", ". ", "\r\n"]
-)  # fmt: skip
+    (
+        *(" ", "-", ".", "  ", " - ", "\t", "\n", "\r\n", ". ", "\u200b", "\u3000", "\u00a0", "\u2013"),
+        *("\u2014", "\u2212", "\u30fc", "\uff0d", "\uff0e", "\u30fb", "\u00b7"),
+    )
+)
 DIGITS = st.sampled_from(
     ["0123456789", "".join(chr(0xFF10 + n) for n in range(10)), "".join(chr(0x0660 + n) for n in range(10))]
 )
