@@ -305,6 +305,7 @@ class Export:
         if item.status is not ExportStatus.READY or item.seconds_left(now) <= 0 or found is None:
             raise _no_file(item)
         taker = actor or self._actor
+        await self._teiki.gate.admit("export.read", actor=taker, subject_id=self.id)
         await log_download(database, self.id, at=now, actor=taker, source=source)
         try:
             return item, await asyncio.to_thread(self._storage().read, found[1])

@@ -123,10 +123,6 @@ class Gate:
         for who in {actor} if _speaks_for_others(self.principal) else dict.fromkeys((self.principal, actor)):
             await self._admit_one(operation, who, actor, subject_id, owner)
 
-    async def is_allowed(self, operation: str) -> bool:
-        """Whether the client itself may; asked and not written down."""
-        return await self._may(operation, kind_of(self.principal), self.principal, "", None)
-
     async def _admit_one(
         self, operation: str, who: str, actor: str, subject_id: str, owner: str | None
     ) -> None:

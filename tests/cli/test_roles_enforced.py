@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import typer
@@ -23,6 +23,8 @@ from starter.cli.app import app
 from starter.gate import OPERATION_OF
 from starter.simulate.lab import Lab
 from tests.cli.roles import BOSS, YEN, Nowhere, call, names_an_actor, operations, roles_asked_for, services
+from web.server import application
+from web.webhooks import Webhooks
 
 _NOBODY = "operator:nobody"
 _OFFLINE = Teiki(Nowhere(), SimpleNamespace(task_queue="none"))  # type: ignore[arg-type]
@@ -69,6 +71,32 @@ def leaves(group: Any, path: str = "") -> set[str]:
 def test_every_command_of_the_command_line_has_a_rule():
     assert leaves(typer.main.get_command(app)) - MACHINE_ROOM == set(OF_COMMAND)
     assert set(OF_COMMAND.values()) <= set(RULES)
+
+
+OF_ROUTE = {
+    ("/card-change/{token}", "GET"): READ,
+    ("/card-change/{token}", "POST"): READ,
+    ("/card-change/{token}/done", "GET"): "subscription.change_card",
+    ("/webhooks/{gateway}", "POST"): "webhook.take_in",
+    ("/health", "GET"): None,
+    ("/assets/teiki.css", "GET"): None,
+}
+
+
+def test_every_route_of_the_web_has_a_rule():
+    served = application(
+        _OFFLINE,
+        cast("Any", None),
+        public_url="http://localhost",
+        form_origin="http://localhost",
+        webhooks=Webhooks(_OFFLINE, cast("Any", None)),
+    )
+    with pytest.warns(UserWarning, match="Duplicate Operation ID"):  # GET and HEAD are one function
+        described = cast("Any", served)._app.openapi()["paths"]
+    routes = {(path, method.upper()) for path, methods in described.items() for method in methods}
+    routes -= {(path, "HEAD") for path, _ in routes}
+    assert routes == set(OF_ROUTE)
+    assert {rule for rule in OF_ROUTE.values() if rule} <= set(RULES)
 
 
 def test_every_command_that_a_workflow_takes_has_a_rule():

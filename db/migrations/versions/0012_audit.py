@@ -103,8 +103,13 @@ BEGIN
         PERFORM audit_append(NEW.granted_by, 'grant_role', NEW.operator, 'done', NULL,
                              jsonb_build_object('role', NEW.role, 'comment', NEW.comment)::text);
     ELSE
-        PERFORM audit_append(COALESCE(NEW.revoked_by, ''), 'revoke_role', NEW.operator, 'done', NULL,
-                             jsonb_build_object('role', NEW.role, 'comment', NEW.revoking_comment)::text);
+        -- Anything else than taking it back was done by hand, past the application.
+        PERFORM audit_append(
+            COALESCE(NEW.revoked_by, 'database:' || session_user),
+            CASE WHEN NEW.revoked_at IS NULL THEN 'change_role' ELSE 'revoke_role' END,
+            NEW.operator, 'done', NULL,
+            jsonb_build_object('role', NEW.role, 'comment', NEW.revoking_comment)::text
+        );
     END IF;
     RETURN NULL;
 END
