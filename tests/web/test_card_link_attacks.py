@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+import web.card_change
 from db.card_links import find_card_link, use_card_link
 from db.catalogue import set_blocked
 from runtime.codec import TeikiCodec
@@ -148,6 +149,27 @@ async def test_a_return_and_a_newer_link_at_once_leave_one_of_both(site):
         assert (await site.look(new))[0] == 200
         later = await site.look(back)
         assert len(await changes(subscription)) == (1 if answer[0] == 200 else 0), later
+
+
+@pytest.mark.parametrize("step", ["attach_card_form", "use_card_link"])
+async def test_a_link_voided_between_looking_and_writing_writes_nothing(site, monkeypatch, step):
+    subscription = await site.subscribe()
+    link = await subscription.card_change_link()
+    form = None if step == "attach_card_form" else await site.choose(await site.press(link))
+    write = getattr(web.card_change, step)
+
+    async def late(*given):
+        await subscription.card_change_link()
+        return await write(*given)
+
+    monkeypatch.setattr(web.card_change, step, late)
+    status = await answers(site, "POST", link) if form is None else (await site.look(form))[0]
+    assert status == 410
+    token_hash = hashlib.sha256(token_of(link).encode()).hexdigest()
+    row = await find_card_link(await site.teiki.database(), token_hash)
+    assert row is not None
+    assert (row.form_id is None, row.used_at) == (form is None, None)
+    assert await changes(subscription) == []
 
 
 async def test_a_form_of_another_customers_link_is_refused_everywhere(site):
