@@ -33,12 +33,14 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.billing import BillingActivities
 from activities.contracts.exports import SweepExports
+from activities.contracts.notifications import Deliver
 from activities.contracts.reconciliation import ReconciliationInput
 from activities.contracts.webhooks import HandOver
 from activities.engine_bell import EngineBell
 from activities.engine_census import EngineCensus
 from activities.engine_commands import EngineCommands
 from activities.exports import ExportsActivities
+from activities.notifications import NotificationsActivities
 from activities.orders import OrdersActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
@@ -48,12 +50,13 @@ from db.engine import Database
 from domain.errors import TeikiError
 from exports.places import storage_at
 from gateways.circuit import Circuit, CircuitPolicy, CircuitState
+from gateways.endpoint_client import EndpointClient
 from gateways.factory import gateway_of
 from gateways.guarded import GuardedGateway
 from gateways.port import PaymentGateway
 from runtime.lifecycle import mark_ready, run_service
 from runtime.schedules import ensure_schedule
-from runtime.sealing import Sealer
+from runtime.sealing import ENDPOINT_SECRET, Sealer
 from runtime.search_attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
 from runtime.telemetry import process_runtime, start_telemetry
@@ -68,6 +71,7 @@ from workflows.catalogue import (
 )
 from workflows.export import Export, ExportSweep
 from workflows.konbini_deposit import KonbiniDeposit
+from workflows.notifications import Notifications
 from workflows.order import Order
 from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
@@ -85,12 +89,14 @@ BILLING_WORKFLOWS = [
     AddNoteEntry,
     IdentifyEntry,
     WebhookInbox,
+    Notifications,
 ]
 EXPORT_WORKFLOWS = [Export, ExportSweep]
 WORKFLOWS = [*BILLING_WORKFLOWS, *EXPORT_WORKFLOWS]
 
 RECONCILIATION = "reconciliation"
 WEBHOOK_INBOX = "webhook-inbox"
+NOTIFICATIONS = "notifications"
 SWEEP = "export-sweep"
 """The schedules' ids, and the beginnings of their runs' ids."""
 
@@ -117,14 +123,17 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 async def _billing(settings: Settings, client: Client, database: Database) -> AsyncIterator[None]:
     """Money: subscriptions and what belongs to them."""
     gateway = guarded_gateway(settings, database, process_runtime(settings).metric_meter)
+    endpoints = EndpointClient(allow_private=settings.endpoint_allow_private)
     try:
         await ensure_schedule(client, RECONCILIATION, daily_reconciliation(settings))
         await ensure_schedule(client, WEBHOOK_INBOX, webhook_inbox_worked_off(settings))
+        await ensure_schedule(client, NOTIFICATIONS, watches(settings), at_once=True)
         billing = BillingActivities(database, gateway)
         records = RecordsActivities(database, gateway)
         orders = OrdersActivities(database, gateway, EngineCommands(client))
         reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
         webhooks = WebhooksActivities(database, EngineBell(client).ring)
+        notifications = NotificationsActivities(database, endpoints.post, endpoint_unsealer(settings))
         async with Worker(
             client,
             workflows=BILLING_WORKFLOWS,
@@ -134,12 +143,14 @@ async def _billing(settings: Settings, client: Client, database: Database) -> As
                 *orders.registered(),
                 *reconciliation.registered(),
                 *webhooks.registered(),
+                *notifications.registered(),
             ],
             **options_of(settings),
         ):
             yield
     finally:
         await gateway.close()
+        await endpoints.close()
 
 
 @asynccontextmanager
@@ -182,6 +193,17 @@ def unsealer(settings: Settings) -> Callable[[bytes, str], str]:
 
     if settings.export_secret_keys is not None:
         settings.export_keyring()  # a key that cannot be read is found out now
+    return unseal
+
+
+def endpoint_unsealer(settings: Settings) -> Callable[[bytes, str], str]:
+    """Opens the secrets that notifications are signed with. A worker without keys delivers none, and it is shown."""
+
+    def unseal(sealed: bytes, endpoint_id: str) -> str:
+        return Sealer(settings.endpoint_keyring(), ENDPOINT_SECRET).unseal(sealed, endpoint_id)
+
+    if settings.endpoint_secret_keys is not None:
+        settings.endpoint_keyring()  # a key that cannot be read is found out now
     return unseal
 
 
@@ -274,6 +296,24 @@ def webhook_inbox_worked_off(settings: Settings) -> Schedule:
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=1))]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+    )
+
+
+def watches(settings: Settings) -> Schedule:
+    """One watch after another: a run takes ten minutes, and the next one waits behind it already.
+
+    So notifications are delivered without a gap, and a paused schedule stops them.
+    """
+    return Schedule(
+        action=ScheduleActionStartWorkflow(
+            Notifications.run,
+            Deliver(),
+            id=NOTIFICATIONS,
+            task_queue=settings.task_queue,
+            static_summary="who is to hear of what happened?",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=1))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.BUFFER_ONE, catchup_window=timedelta(minutes=1)),
     )
 
 

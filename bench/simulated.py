@@ -10,9 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Final
-
-from temporalio.client import WorkflowHandle
+from typing import Final
 
 from bench.books import TOKEN
 from bench.histories import Counts, fetch_chain, steady
@@ -21,6 +19,7 @@ from domain.money import Money
 from domain.terms import SubscriptionSpec
 from starter.simulate.lab import Lab, laboratory
 from starter.simulate.player import Player
+from starter.simulate.rest import Onlooker
 from starter.simulate.scenario import Scenario, parse_scenario
 from starter.teiki import Teiki
 
@@ -69,20 +68,12 @@ async def _untouched(lab: Lab) -> Counts:
         )
         subscription = await teiki.subscriptions.create(spec)
     workflow_id = subscription_workflow_id(subscription.id)
-    handle = lab.client.get_workflow_handle(workflow_id)
+    handle, onlooker = lab.client.get_workflow_handle(workflow_id), Onlooker(lab.client)
     for _ in range(MONTHS_COUNTED):
-        await quiet(handle)
+        await onlooker.wait_for_rest([workflow_id])
         await lab.environment.sleep(timedelta(days=31))
-    await quiet(handle)
+    await onlooker.wait_for_rest([workflow_id])
     first_run_id = (await handle.describe()).raw_info.first_run_id
     runs = await fetch_chain(lab.client, workflow_id, first_run_id)
     await handle.terminate("measured")
     return steady(runs)
-
-
-async def quiet(handle: WorkflowHandle[Any, Any]) -> None:
-    """Wait until no activity and no workflow task is under way."""
-    while True:
-        described = (await handle.describe()).raw_description
-        if not described.pending_activities and not described.HasField("pending_workflow_task"):
-            return

@@ -52,6 +52,7 @@ from db.columns import (
     words,
 )
 from db.export_tables import export_downloads, exports, sealed_secrets
+from db.notification_tables import deliveries, delivery_tries, endpoints
 from db.order_tables import deposits, membership_counters, order_notes, orders, payers, permissions
 from db.watch_tables import incidents, reconciliations
 from db.webhook_tables import webhook_inbox
@@ -63,7 +64,10 @@ __all__ = [
     "audit",
     "card_links",
     "customers",
+    "deliveries",
+    "delivery_tries",
     "deposits",
+    "endpoints",
     "export_downloads",
     "exports",
     "history",

@@ -96,6 +96,11 @@ class ErrorCode(StrEnum):
     EXPORT_PASSWORD_NEEDED = "export_password_needed"  # noqa: S105 - as above
     PASSWORD_EMPTY = "password_empty"  # noqa: S105 - as above
     EXPORT_TOO_LARGE = "export_too_large"
+    # notifications
+    ENDPOINT_NOT_FOUND = "endpoint_not_found"
+    ENDPOINT_REFUSED = "endpoint_refused"
+    TOO_MANY_ENDPOINTS = "too_many_endpoints"
+    NOTIFICATION_NOT_FOUND = "notification_not_found"
     # the machine room
     LIVE_ATTEMPT_EXISTS = "live_attempt_exists"
     GATEWAY_UNAVAILABLE = "gateway_unavailable"

@@ -74,6 +74,8 @@ RULES: Final[dict[str, Rule]] = {
     "export.read": Rule(Role.FINANCE),
     "export.cancel": Rule(Role.FINANCE),
     "export.of_others": Rule(Role.ADMIN, service=False),
+    "endpoint.change": Rule(Role.ADMIN),
+    "notification.resend": Rule(Role.SUPPORT),
     # who may do what, and who did
     "role.list": Rule(Role.VIEWER),
     "role.grant": Rule(Role.ADMIN, service=False),

@@ -14,14 +14,22 @@ from temporalio.service import RPCError, RPCStatusCode
 _logger = logging.getLogger(__name__)
 
 
-async def ensure_schedule(client: Client, schedule_id: str, schedule: Schedule) -> bool:
+async def ensure_schedule(
+    client: Client, schedule_id: str, schedule: Schedule, *, at_once: bool = False
+) -> bool:
     """Make it unless it exists.
+
+    Args:
+        client: of the server.
+        schedule_id: its name.
+        schedule: what it does, and when.
+        at_once: one that is made by this call runs now, too.
 
     Returns:
         True when it was made by this call.
     """
     try:
-        await client.create_schedule(schedule_id, schedule)
+        await client.create_schedule(schedule_id, schedule, trigger_immediately=at_once)
     except ScheduleAlreadyRunningError:
         return False
     except RPCError as error:

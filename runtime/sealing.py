@@ -1,7 +1,8 @@
-"""Sealing a password until the worker needs it: AES-256-GCM under keys that only Teiki's processes have.
+"""Sealing a secret until the worker needs it: AES-256-GCM under keys that only Teiki's processes have.
 
-The same key ring as the payloads' codec, with other keys, and bound to one export: a sealed password that is copied to
-another export's row does not open (docs/security.md).
+The same key ring as the payloads' codec, with other keys, and bound to what it belongs to: a sealed password that is
+copied to another export's row, or a signing secret that is copied to another endpoint's, does not open
+(docs/security.md).
 """
 
 from __future__ import annotations
@@ -13,21 +14,25 @@ from runtime.codec import KeyRing
 
 @dataclass(frozen=True)
 class Sealer:
-    """Seals with the first key of the ring, opens with any."""
+    """Seals with the first key of the ring, opens with any. `purpose` keeps one kind of secret from another."""
 
     keys: KeyRing
+    purpose: str = "export-password"
 
-    def seal(self, password: str, export_id: str) -> bytes:
-        return self.keys.encrypt(password.encode("utf-8", "surrogatepass"), context=_context(export_id))
+    def seal(self, secret: str, owner_id: str) -> bytes:
+        return self.keys.encrypt(secret.encode("utf-8", "surrogatepass"), context=self._context(owner_id))
 
-    def unseal(self, sealed: bytes, export_id: str) -> str:
-        """The password.
+    def unseal(self, sealed: bytes, owner_id: str) -> str:
+        """The secret.
 
         Raises:
             PayloadUndecodableError: a TeikiError naming the key's id; never the content.
         """
-        return self.keys.decrypt(sealed, context=_context(export_id)).decode("utf-8", "surrogatepass")
+        return self.keys.decrypt(sealed, context=self._context(owner_id)).decode("utf-8", "surrogatepass")
+
+    def _context(self, owner_id: str) -> bytes:
+        return f"{self.purpose}:{owner_id}".encode()
 
 
-def _context(export_id: str) -> bytes:
-    return b"export-password:" + export_id.encode()
+ENDPOINT_SECRET = "endpoint-secret"  # noqa: S105 - a purpose, no secret
+"""The purpose of what an endpoint's notifications are signed with."""

@@ -41,6 +41,7 @@ _SECRETS: Final = (
     "codec_server_token",
     "webhook_secrets",
     "export_secret_keys",
+    "endpoint_secret_keys",
 )
 
 LogLevel = Annotated[
@@ -81,6 +82,15 @@ class Settings(BaseSettings):
     export_secret_keys: SecretStr | None = None
     """Like `codec_keys`: what passwords of exports are sealed with until their file is written. An old key is needed
     for an hour after the next one took its place.
+    """
+
+    endpoint_secret_keys: SecretStr | None = None
+    """Like `codec_keys`: what the signing secrets of endpoints are sealed with. An old key is needed until every
+    endpoint's secret was rotated.
+    """
+    endpoint_allow_private: bool = False
+    """Whether notifications may be sent over plain HTTP, to loopback and to private networks: for trials on one machine
+    and for a closed network of one's own.
     """
 
     # exports
@@ -196,6 +206,18 @@ class Settings(BaseSettings):
                 "export_secret_keys", "or start the embedded stack with `teiki up`, which makes its own"
             )
         return KeyRing.parse(self.export_secret_keys.get_secret_value())
+
+    def endpoint_keyring(self) -> KeyRing:
+        """The keys for signing secrets of endpoints. Fails closed: without them no endpoint is made.
+
+        Raises:
+            TeikiError: `settings_invalid`.
+        """
+        if self.endpoint_secret_keys is None:
+            raise _missing(
+                "endpoint_secret_keys", "or start the embedded stack with `teiki up`, which makes its own"
+            )
+        return KeyRing.parse(self.endpoint_secret_keys.get_secret_value())
 
     @property
     def export_place(self) -> str:

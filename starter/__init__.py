@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from db.reads.notifications import NotificationFilter
     from db.reads.orders import OrderFilter
     from db.reads.payments import PaymentFilter
     from db.reads.permissions import PermissionFilter
@@ -38,6 +39,7 @@ __all__ = [
     "FixedPeriod",
     "KonbiniSpec",
     "Money",
+    "NotificationFilter",
     "Option",
     "Order",
     "OrderFilter",
@@ -71,6 +73,7 @@ _HOMES = {
     "FixedPeriod": "domain.product",
     "KonbiniSpec": "domain.order_terms",
     "Money": "domain.money",
+    "NotificationFilter": "db.reads.notifications",
     "Option": "domain.product",
     "Export": "starter.exports",
     "PaymentFilter": "db.reads.payments",

@@ -27,9 +27,11 @@ from starter.attention import Attention
 from starter.audit import Audit
 from starter.catalogue import Customers, PaymentMethods, Products
 from starter.deposits import Deposits
+from starter.endpoints import Endpoints
 from starter.engine import Engine
 from starter.exports import Exports
 from starter.gate import DEFAULT_PRINCIPAL, Gate
+from starter.notifications import Notifications
 from starter.orders import Orders
 from starter.payments import Payments
 from starter.reconciliation import Reconciliations
@@ -77,6 +79,8 @@ class Teiki:
         self.webhooks = Webhooks(self)
         self.roles = Roles(self)
         self.audit = Audit(self)
+        self.endpoints = Endpoints(self)
+        self.notifications = Notifications(self)
         self._database: Database | None = None
         self._connecting = asyncio.Lock()
 

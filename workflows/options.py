@@ -59,3 +59,11 @@ FILE: Final = LongPatience(
 )
 """Writing an export's file. All tries together have ten minutes, which the caller adds; a worker that dies meanwhile is
 missed within ten seconds."""
+
+WATCH: Final = LongPatience(
+    start_to_close_timeout=timedelta(hours=12),
+    heartbeat_timeout=timedelta(seconds=15),
+    retry_policy=_UNTIL_IT_WORKS,
+)
+"""Telling merchants what happened: a worker that dies meanwhile is missed within a quarter of a minute, because others
+wait for what it would have told."""

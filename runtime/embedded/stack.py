@@ -75,6 +75,8 @@ class StackPlan:
             "public_url": self.url("web"),
             "codec_keys": self.state.codec_keys(),
             "export_secret_keys": self.state.export_keys(),
+            "endpoint_secret_keys": self.state.endpoint_keys(),
+            "endpoint_allow_private": True,  # this stack is a trial on one machine
             "codec_server_url": self.url("codec"),
             "webhook_secrets": self.state.webhook_secrets(),
             "state_dir": str(self.state.path),

@@ -149,6 +149,10 @@ class StateDir:
         """The keys for passwords of exports; rotated in the same way."""
         return self.secret("export.keys", lambda: new_key(_FIRST_KEY_ID))
 
+    def endpoint_keys(self) -> str:
+        """The keys for signing secrets of endpoints; to rotate, put the new one first and keep the old ones."""
+        return self.secret("endpoint.keys", lambda: new_key(_FIRST_KEY_ID))
+
     def postgres_password(self) -> str:
         """The password of the embedded Postgres."""
         return self.secret("postgres.password", lambda: secrets.token_urlsafe(24))

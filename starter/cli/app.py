@@ -12,8 +12,10 @@ from starter.cli import (
     books,
     catalogue,
     deposit,
+    endpoint,
     exports,
     gateway,
+    notification,
     order,
     payment,
     products,
@@ -66,6 +68,8 @@ app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(role.app, name="role")
 app.add_typer(audit.app, name="audit")
+app.add_typer(endpoint.app, name="endpoint")
+app.add_typer(notification.app, name="notification")
 app.add_typer(catalogue.customers, name="customer")
 app.add_typer(products.app, name="product")
 app.add_typer(catalogue.payment_methods, name="payment-method")

@@ -26,6 +26,7 @@ from db import migrate
 from db.engine import Database
 from db.reads.audit import list_grants
 from db.reads.circuits import gateway_circuit
+from db.reads.endpoints import list_endpoints, unheard_for_s
 from db.reads.incidents import count_open
 from db.reads.webhooks import count_webhooks
 from domain.errors import TeikiError
@@ -43,6 +44,8 @@ _PATIENCE_FOR: Final = {"ledger": 120.0}
 """Comparing reads what happened since the last run; a first run over a big book is better followed elsewhere."""
 _INBOX_PATIENCE_SECONDS: Final = 900.0
 """One that waits longer was not handed over by four tries, or by nobody."""
+_UNHEARD_PATIENCE_SECONDS: Final = 120.0
+"""Events are passed on to the endpoints within a second; who waits longer is waited for by nobody."""
 State = Literal["ok", "failed", "skipped"]
 
 
@@ -92,6 +95,7 @@ async def examine(*, ledger: bool) -> list[Check]:
         ("worker", visit.worker_polls),
         ("exports' worker", visit.exports_worker_polls),
         ("exports' keys", visit.has_export_keys),
+        ("endpoints", visit.endpoints_are_told),
     ]
     if ledger:
         questions += [("ledger", visit.books_agree), ("workflows", visit.everyone_is_running)]
@@ -127,6 +131,7 @@ _ADVICE: Final = {
     "worker": "Start one: `teiki worker`.",
     "exports' worker": "Start one: `teiki worker --role exports`.",
     "exports' keys": "Set TEIKI_EXPORT_SECRET_KEYS to id:base64 of 32 bytes; until then no password is taken.",
+    "endpoints": "Set TEIKI_ENDPOINT_SECRET_KEYS to id:base64 of 32 bytes; until then nothing is sent.",
     "ledger": "It goes on by itself; `teiki reconcile` shows how far it is.",
 }
 
@@ -304,6 +309,24 @@ class _Visit:
         if (inbox.waiting_for_s or 0) > _INBOX_PATIENCE_SECONDS:
             raise Failed(found, "Is a worker running, and the schedule webhook-inbox not paused?", **facts)
         return found, facts
+
+    async def endpoints_are_told(self) -> Answer:
+        """What happens arrives where merchants want to hear of it."""
+        if not self._migrated:
+            raise Skipped("the migrations come first")
+        found = await list_endpoints(self.database)
+        if not found:
+            raise Skipped("no endpoint: nobody wants to hear of what happens")
+        self.settings.endpoint_keyring()
+        failing = [item for item in found if item.state == "enabled" and item.failing_since]
+        waiting, given_up = sum(item.waiting + item.held for item in found), sum(i.given_up for i in found)
+        told = f"{len(found)}; failing: {len(failing)}, waiting: {waiting}, given up: {given_up}"
+        facts = {"failing": [item.id for item in failing], "waiting": waiting, "given_up": given_up}
+        if failing:
+            raise Failed(told, f"See `teiki endpoint show {failing[0].id}`.", **facts)
+        if await unheard_for_s(self.database) > _UNHEARD_PATIENCE_SECONDS:
+            raise Failed(told, "Is a worker running, and the schedule notifications not paused?", **facts)
+        return told, facts
 
     async def _get(self, path: str) -> Any:
         url = self.settings.gateway_url.rstrip("/") + path

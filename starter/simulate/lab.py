@@ -50,11 +50,12 @@ async def laboratory() -> AsyncIterator[Lab]:
     """Start everything, side by side; stop it in reverse order."""
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="teiki-simulate-")))
-        keys, export_keys = new_key("sim"), new_key("sim")
+        keys, export_keys, endpoint_keys = (new_key("sim") for _ in range(3))
         gateway_port = free_ports(1)[0]
         settings = Settings.load(
             codec_keys=keys,
             export_secret_keys=export_keys,
+            endpoint_secret_keys=endpoint_keys,
             gateway_url=f"http://127.0.0.1:{gateway_port}",
             public_url=f"http://127.0.0.1:{gateway_port}",
             state_dir=home,
@@ -73,6 +74,7 @@ async def laboratory() -> AsyncIterator[Lab]:
             "TEIKI_DATABASE_URL": database_url,
             "TEIKI_CODEC_KEYS": keys,
             "TEIKI_EXPORT_SECRET_KEYS": export_keys,
+            "TEIKI_ENDPOINT_SECRET_KEYS": endpoint_keys,
             "TEIKI_GATEWAY_URL": settings.gateway_url,
             "TEIKI_STATE_DIR": str(home),
             "TEIKI_READY_FILE": str(home / "worker.ready"),

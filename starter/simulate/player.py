@@ -20,12 +20,11 @@ from domain.scenario_clock import ScenarioClock
 from starter.simulate.lab import Lab
 from starter.simulate.order_words import actor_of
 from starter.simulate.report import Report, aside_entry, report
+from starter.simulate.rest import Onlooker
 from starter.simulate.scenario import Event, Scenario, token_of
 from starter.simulate.timers import pending_timers
 from starter.teiki import Teiki
 
-_SETTLE_POLL_SECONDS: Final = 0.01
-_SETTLE_MOMENT_SECONDS: Final = 0.003
 _SETTLE_SECONDS_MAX: Final = 120.0
 OF_SUBSCRIPTIONS: Final = frozenset(
     {"suspend", "resume", "cancel", "recover", "change_card", "change_amount"}
@@ -43,6 +42,7 @@ class Player:
         self._lab = lab
         self._scenario = scenario
         self._now = scenario.start
+        self._onlooker = Onlooker(lab.client)
         self._teiki = teiki or Teiki(lab.client, lab.settings, clock=lambda: self._now)
         self._aside: list[dict[str, Any]] = []
         self._objects: list[str] = []
@@ -119,26 +119,12 @@ class Player:
         self._now = to
 
     async def _quiet(self) -> None:
-        """Wait until no activity and no workflow task is under way."""
-        deadline = asyncio.get_running_loop().time() + _SETTLE_SECONDS_MAX
-        quiet = 0
-        while quiet < 2:
-            # One workflow may wake another, so all must be seen at rest one after the other, twice.
-            busy = any([await self._is_busy(workflow_id) for workflow_id in self._workflow_ids()])
-            quiet = 0 if busy else quiet + 1
-            if asyncio.get_running_loop().time() > deadline:
-                raise TeikiError(ErrorCode.ENGINE_UNAVAILABLE, "The simulation does not come to rest.")
-            # What one tells another is under way for a moment, in which neither looks busy.
-            await asyncio.sleep(_SETTLE_POLL_SECONDS if busy else _SETTLE_MOMENT_SECONDS)
-
-    async def _is_busy(self, workflow_id: str) -> bool:
+        """Wait until no workflow has anything to do."""
         try:
-            described = (await self._lab.client.get_workflow_handle(workflow_id).describe()).raw_description
-        except RPCError as error:
-            if error.status == RPCStatusCode.NOT_FOUND:
-                return False
-            raise
-        return bool(described.pending_activities or described.HasField("pending_workflow_task"))
+            async with asyncio.timeout(_SETTLE_SECONDS_MAX):
+                await self._onlooker.wait_for_rest(self._workflow_ids())
+        except TimeoutError as error:
+            raise TeikiError(ErrorCode.ENGINE_UNAVAILABLE, "The simulation does not come to rest.") from error
 
     async def _keep_clear_of_timers(self) -> None:
         """Let timers that are about to fire go first.

@@ -12,11 +12,13 @@ from temporalio import activity
 from activities.billing import BillingActivities
 from activities.contracts.billing import BillingContract
 from activities.contracts.exports import ExportsContract
+from activities.contracts.notifications import NotificationsContract
 from activities.contracts.orders import OrdersContract
 from activities.contracts.reconciliation import ReconciliationContract
 from activities.contracts.records import RecordsContract
 from activities.contracts.webhooks import WebhooksContract
 from activities.exports import ExportsActivities
+from activities.notifications import NotificationsActivities
 from activities.orders import OrdersActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
@@ -25,6 +27,7 @@ from tests.architecture.reading import ROOT, modules, name_of, tree
 
 IMPLEMENTED = {
     BillingContract: BillingActivities,
+    NotificationsContract: NotificationsActivities,
     OrdersContract: OrdersActivities,
     ExportsContract: ExportsActivities,
     ReconciliationContract: ReconciliationActivities,

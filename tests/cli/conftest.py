@@ -68,6 +68,9 @@ def teiki_in_lab(lab: Lab, monkeypatch) -> Callable[..., Awaitable[Ran]]:
     export_keys = lab.settings.export_secret_keys
     assert export_keys is not None
     monkeypatch.setenv("TEIKI_EXPORT_SECRET_KEYS", export_keys.get_secret_value())
+    endpoint_keys = lab.settings.endpoint_secret_keys
+    assert endpoint_keys is not None
+    monkeypatch.setenv("TEIKI_ENDPOINT_SECRET_KEYS", endpoint_keys.get_secret_value())
     monkeypatch.setenv("TEIKI_STATE_DIR", str(lab.settings.state_dir))
     monkeypatch.setenv("TEIKI_GATEWAY_URL", lab.settings.gateway_url)
     monkeypatch.setenv("TEIKI_PUBLIC_URL", lab.settings.public_url)

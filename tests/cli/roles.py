@@ -31,6 +31,7 @@ _GIVEN: dict[str, Any] = {
     "word": "charged", "gateway_id": "ch_1", "comment": "", "text": "hello", "name": "Tea", "token": "tok_ok",
     "kind": "orders", "number": 1, "returns": None, "moved": False, "again": False, "slip": None, "amount": YEN,
     "identification": {}, "fields": {}, "inbox_id": 1, "gateway": "sandbox", "event_id": "e", "body": b"{}",
+    "url": "https://example.com/", "endpoint_id": f"end_{ID}", "notification_id": "ntf_1",
     "source": "here", "to": Path("nowhere.xlsx"), "terms": ProductTerms(),
 }  # fmt: skip
 _SPECS = {

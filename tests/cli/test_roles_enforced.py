@@ -53,6 +53,12 @@ OF_COMMAND = {
         "place", "cancel", "cancel-subscription", "use", "note", "identify")},
     "order slip": "order.issue_slip", "order fields": "order.change_custom_fields",
     "ticket process-access": "order.process_access", "deposit pay": "order.notify_slip",
+    **{
+        f"endpoint {word}": "endpoint.change"
+        for word in ("add", "change", "enable", "disable", "rotate-secret", "remove")
+    },
+    **{f"{noun} {word}": READ for noun in ("endpoint", "notification") for word in ("show", "list")},
+    "notification resend": "notification.resend",
     "attention settle": "attention.settle", "webhook retry": "webhook.work_off",
     **{f"role {word}": f"role.{word}" for word in ("grant", "revoke", "list")},
     **{f"audit {word}": "audit.read" for word in ("list", "head", "verify")},

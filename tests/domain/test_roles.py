@@ -20,7 +20,7 @@ SUPPORT = {
     "order.note", "order.cancel", "order.cancel_subscription", "order.process_access", "order.use",
     "order.issue_slip", "order.notify_slip", "order.change_custom_fields",
     "subscription.suspend", "subscription.resume", "subscription.cancel", "subscription.recover",
-    "subscription.card_change_link", "webhook.work_off",
+    "subscription.card_change_link", "webhook.work_off", "notification.resend",
 }  # fmt: skip
 FINANCE = {
     "attention.settle", "attention.close", "reconciliation.run",

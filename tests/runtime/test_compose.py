@@ -129,6 +129,7 @@ def test_no_secret_has_a_value_here():
         "codec_keys": {"environment": "TEIKI_CODEC_KEYS"},
         "webhook_secrets": {"environment": "TEIKI_WEBHOOK_SECRETS"},
         "export_secret_keys": {"environment": "TEIKI_EXPORT_SECRET_KEYS"},
+        "endpoint_secret_keys": {"environment": "TEIKI_ENDPOINT_SECRET_KEYS"},
     }
     for line in text.splitlines():
         if "PASSWORD" in line or "POSTGRES_PWD" in line:

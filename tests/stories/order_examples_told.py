@@ -115,9 +115,9 @@ TOLD = {
         2026-01-06 12:00 permission → active (paid)
         2026-01-06 12:30 deposit_paid accepted
         2026-01-06 12:30 incident late_deposit
+        2026-01-06 12:30 incident late_deposit
         2026-01-06 12:30 fee 250 JPY (remittance)
         2026-01-06 12:30 refund 1 succeeded (late_deposit)
-        2026-01-06 12:30 incident late_deposit
         2026-01-06 12:30 fee 250 JPY (remittance)
         2026-01-06 12:30 refund 1 succeeded (late_deposit)
         2026-01-06 13:00 issue_slip refused: invalid_status

@@ -16,7 +16,7 @@ from tests.stories.telling import assert_told
 pytestmark = pytest.mark.xdist_group("stories")
 
 TOLD = SUBSCRIPTIONS_TOLD | ORDERS_TOLD | DEPOSITS_TOLD
-EXAMPLES = {path.stem: path for path in (Path(__file__).parents[2] / "examples").iterdir()}
+EXAMPLES = {path.stem: path for path in (Path(__file__).parents[2] / "examples").glob("*.yaml")}
 
 
 def test_every_example_is_told_and_every_tale_has_its_example():

@@ -15,6 +15,7 @@ from domain.identifiers import subscription_workflow_id
 from domain.scenario_clock import ScenarioClock
 from domain.terms import SubscriptionSpec
 from starter.simulate.lab import Lab
+from starter.simulate.rest import Onlooker
 from starter.teiki import Teiki
 
 pytestmark = pytest.mark.xdist_group("stories")
@@ -60,15 +61,8 @@ class House:
         left = self._clock.engine_time(self._now) - await self._lab.environment.get_current_time()
         await self._lab.environment.sleep(left + timedelta(milliseconds=50))
         async with asyncio.timeout(60):
-            for name in self.ids:
-                await self._quiet(name)
-
-    async def _quiet(self, name: str) -> None:
-        handle, busy = self._lab.client.get_workflow_handle(subscription_workflow_id(name)), True
-        while busy:
-            described = (await handle.describe()).raw_description
-            busy = bool(described.pending_activities) or described.HasField("pending_workflow_task")
-            await asyncio.sleep(0.01)
+            everyone = [subscription_workflow_id(name) for name in self.ids]
+            await Onlooker(self._lab.client).wait_for_rest(everyone)
 
     async def break_gateway(self, fault: str | None) -> None:
         rules = [] if fault is None else [{"fault": fault, "route": "any"}]

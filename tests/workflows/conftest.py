@@ -9,7 +9,7 @@ import base64
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -22,6 +22,8 @@ from domain.terms import SubscriptionSpec
 from runtime.codec import KeyRing
 from runtime.embedded.temporal_servers import TimeSkippingServer
 from runtime.temporal import teiki_plugin
+from starter.simulate.rest import Onlooker
+from tests.workflows.clock import skip_to
 from tests.workflows.fake_exports import FakeExports
 from tests.workflows.fakes import FakeBilling, FakeRecords
 from workflows import messages
@@ -78,17 +80,11 @@ class Stage:
 
     async def until(self, instant: str) -> None:
         """Let time pass until the subscription's clock shows `instant`, and what was due is done."""
-        target = datetime.fromisoformat(instant) - self.offset
-        remaining = target - await self.environment.get_current_time()
-        if remaining > timedelta():
-            await self.environment.sleep(remaining)
+        await skip_to(self.environment, datetime.fromisoformat(instant) - self.offset)
         await self.quiet()
 
     async def quiet(self) -> None:
-        while True:
-            described = (await self.handle.describe()).raw_description
-            if not described.pending_activities and not described.HasField("pending_workflow_task"):
-                return
+        await Onlooker(self.environment.client).wait_for_rest([self.handle.id])
 
     async def do(self, update: Any, command: messages.Command) -> messages.Answer:
         answer: messages.Answer = await self.handle.execute_update(update, command)
@@ -126,5 +122,6 @@ async def stage(server: WorkflowEnvironment) -> AsyncIterator[Stage]:
 
 
 async def _replay(stage: Stage) -> None:
+    await stage.quiet()  # without a first task in the history the replayer would wait for ever
     history = await stage.handle.fetch_history()
     await Replayer(workflows=[Subscription], plugins=[teiki_plugin(KEYS)]).replay_workflow(history)

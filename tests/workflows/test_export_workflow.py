@@ -48,7 +48,7 @@ class Desk:
 
     async def becomes(self, handle: WorkflowHandle[Any, Any], status: str) -> None:
         """Until the books show it; time does not skip meanwhile."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.books.status[handle.id.removeprefix("export/")] != status:  # noqa: ASYNC110 - the worker tells nobody
                 await asyncio.sleep(0.02)
 

@@ -51,7 +51,7 @@ async def test_a_slip_and_an_order_whose_histories_are_cut_go_on_where_they_were
         *(stage.handle.execute_update(Order.cancel_order, cancel) for _ in range(2))
     )
     assert {answer.order.status for answer in answers} == {"canceled"}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not stage.till.refunds:
             await stage.quiet()
     assert [refund.number for refund in stage.till.refunds] == [1]

@@ -186,7 +186,7 @@ async def test_history_is_cut_after_many_facts_and_nothing_is_lost(stage):
     await asyncio.gather(
         *(stage.handle.signal(Order.deposit_changed, fact) for _ in range(FACTS_PER_RUN + 5))
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await stage.handle.describe()).run_id == first_run:
             await stage.quiet()
     assert await stage.shown() == ("in_process", "payment_pending", None)

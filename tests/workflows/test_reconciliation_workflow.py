@@ -77,7 +77,7 @@ async def test_the_daily_schedule_is_made_once_triggered_and_backfilled(client):
         )
         names = await _runs(handle, 3)
         for name in names:
-            await asyncio.wait_for(client.get_workflow_handle(name).result(), 20)
+            await asyncio.wait_for(client.get_workflow_handle(name).result(), 60)
     assert all(name.startswith("reconciliation/sandbox-") for name in names)
     assert books.asked.count("store") == 3
     await handle.delete()
@@ -86,7 +86,7 @@ async def test_the_daily_schedule_is_made_once_triggered_and_backfilled(client):
 async def _runs(handle: ScheduleHandle, wanted: int) -> set[str]:
     """The workflows that the schedule started, once there are so many."""
     names: set[str] = set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(names) < wanted:
             info: Any = (await handle.describe()).info
             names |= {action.action.workflow_id for action in info.recent_actions}
@@ -106,7 +106,7 @@ async def test_the_inbox_is_worked_off_by_its_schedule(client):
     async with Worker(client, task_queue=queue, workflows=[WebhookInbox], activities=inbox.registered()):
         await handle.trigger()
         for name in await _runs(handle, 1):
-            await asyncio.wait_for(client.get_workflow_handle(name).result(), 20)
+            await asyncio.wait_for(client.get_workflow_handle(name).result(), 60)
     assert inbox.asked[:2] == ["hand_over", "clear_out"]
     await handle.delete()
 

@@ -2,7 +2,7 @@
 
 Rows are appended by triggers in the transaction of the write that they tell of. The triggers are deferred to its end,
 where one lock makes them follow one another: a transaction that holds it waits for nothing else. What the engine itself
-writes (`system`) meets no lock. Revision 0012, after 0009.
+writes (`system`) meets no lock. Revision 0012, after 0010.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0012"
-down_revision = "0009"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
