@@ -265,6 +265,7 @@ async def subscriptions(arm: Arm) -> Drain:
             teiki.engine = Engine(
                 rush.stage.client,
                 rush.stage.settings.task_queue,
+                gate=teiki.gate,
                 precedence=lambda client, workflow_id: contextlib.nullcontext(),
             )
         operator = Operator([state.id for state in states], teiki=teiki)

@@ -66,7 +66,8 @@ WITH link AS (
     RETURNING subscription_id, form_id, created_at, expires_at, used_at, revoked_at
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, data)
-    SELECT subscription_id, 'link', %(now)s, 'customer', '{"outcome": "used"}' FROM link
+    SELECT link.subscription_id, 'link', %(now)s, 'customer:' || s.customer_id, '{"outcome": "used"}'
+    FROM link JOIN subscriptions s ON s.id = link.subscription_id
 )
 SELECT * FROM link
 """

@@ -21,7 +21,7 @@ from db.steps import conflict, require_card, require_customer, write_events
 from domain.billing_calendar import parse_zone
 from domain.customer_details import DetailKind
 from domain.errors import ErrorCode, TeikiError
-from domain.free_text import holds_card_number
+from domain.free_text import passes_for_card_number
 from domain.order import placed
 from domain.order_projection import OrderRow, row_of
 from domain.order_terms import JAPAN, OrderSpec, OrderTerms, order_terms
@@ -237,7 +237,7 @@ async def _number(cursor: Cursor, opening: OrderOpening) -> str:
         row = await cursor.fetchone()
         assert row is not None
         number = f"{day}-{row['n']:07d}"
-        if not holds_card_number(number):
+        if not passes_for_card_number(number):
             return number
 
 

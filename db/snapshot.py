@@ -6,7 +6,7 @@ server-side cursor, all of one instant. Blocking, for a thread; `stop` may be ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -45,7 +45,9 @@ class Snapshot:
         assert row is not None
         return int(row[0])
 
-    def batches(self, query: Query, *, size: int = BATCH_ROWS) -> Iterator[list[tuple[Any, ...]]]:
+    def batches(
+        self, query: Query, *, size: int = BATCH_ROWS
+    ) -> Generator[list[tuple[Any, ...]], None, None]:
         """The rows in the query's order, `size` at a time, as plain tuples.
 
         The next batch is fetched while the caller works on this one: two processes take turns otherwise, each of which

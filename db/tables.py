@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from db.audit_tables import audit, role_grants
 from db.catalogue_tables import customers, payment_methods, products
 from db.columns import (
     ACCOUNTS,
@@ -63,6 +64,7 @@ from domain.subscription import Status, StepKind
 __all__ = [
     "APPEND_ONLY",
     "attempts",
+    "audit",
     "card_links",
     "contacts",
     "credits_",
@@ -90,6 +92,7 @@ __all__ = [
     "products",
     "reconciliations",
     "requests",
+    "role_grants",
     "sealed_secrets",
     "subscriptions",
     "webhook_inbox",
@@ -282,7 +285,7 @@ attempts: Final = Table(
         "customer_id",
         text("sent_at DESC"),
         text("key DESC"),
-        postgresql_include=["object_id", "purpose", "state", "amount_minor", "currency"],
+        postgresql_include=["object_id", "purpose", "state", "amount_minor", "currency", "credit_id"],
     ),
     Index(
         "ix_attempts_unknown",

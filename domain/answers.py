@@ -16,7 +16,6 @@ from typing import Any, Final
 from domain.errors import ErrorCode, TeikiError
 from domain.free_text import require_free_text
 
-ANSWER_CHARACTERS_MAX: Final = 1_000
 NUMBER_MAX: Final = 10**15
 _NUMBER: Final = re.compile(r"-?\d{1,16}(?:\.\d{1,16})?", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -59,8 +58,8 @@ def read_answer(name: str, kind: FieldType, given: Any, *, choices: tuple[str, .
             facts["choices"] = list(choices)
         raise TeikiError(ErrorCode.INVALID_CUSTOM_FIELD, _EXPECTED[kind], **facts)
     # The number of a card is refused whatever the field is called, and as a number too.
-    require_free_text(str(answer), what="custom field", characters_max=ANSWER_CHARACTERS_MAX)
-    return answer
+    text = require_free_text(str(answer), what="custom field")
+    return text if isinstance(answer, str) else answer
 
 
 _EXPECTED: Final = {

@@ -90,6 +90,8 @@ class ErrorCode(StrEnum):
     CREDIT_EXCEEDS_BALANCE = "credit_exceeds_balance"
     CREDIT_NOT_FOUND = "credit_not_found"
     RISK_NOT_ACCEPTED = "risk_not_accepted"
+    # roles
+    LAST_ADMIN = "last_admin"
     # exports
     EXPORT_NOT_FOUND = "export_not_found"
     EXPORT_NOT_READY = "export_not_ready"

@@ -12,6 +12,7 @@ import uuid
 from typing import Final
 
 from domain.errors import ErrorCode, TeikiError
+from domain.free_text import repeatable
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: nothing to misread aloud
 _KEYS: Final = uuid.UUID("8d8bd5a0-6a3e-5f0e-9d55-7465696b6931")
@@ -34,7 +35,7 @@ def require_id(value: str, prefix: str) -> str:
         raise TeikiError(
             ErrorCode.INVALID_INPUT,
             f"This is no id of the form {prefix}_…",
-            value=value[:60],
+            value=repeatable(value),
             expected=prefix,
         )
     return value

@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from domain.errors import ErrorCode, TeikiError
+from domain.free_text import repeatable
 
 MINOR_MAX: Final = 10**15
 """The largest amount accepted, in minor units: far above any charge, far below a bigint's edge."""
@@ -134,7 +135,9 @@ def parse_money(text: str, currency: str) -> Money:
     match = _TYPED.fullmatch(text.strip())
     if match is None:
         raise TeikiError(
-            ErrorCode.INVALID_MONEY, "The amount is not a number like 1,000 or 10.50.", text=text[:40]
+            ErrorCode.INVALID_MONEY,
+            "The amount is not a number like 1,000 or 10.50.",
+            text=repeatable(text, 40),
         )
     decimals = DECIMALS[currency]
     fraction = (match["fraction"] or "").rstrip("0")
@@ -142,7 +145,7 @@ def parse_money(text: str, currency: str) -> Money:
         raise TeikiError(
             ErrorCode.INVALID_MONEY,
             f"{currency} has {decimals} decimals; the amount has more.",
-            text=text[:40],
+            text=repeatable(text, 40),
         )
     minor = int(match["whole"].replace(",", "") + fraction.ljust(decimals, "0"))
     return Money(minor=-minor if match["sign"] else minor, currency=currency)

@@ -27,7 +27,7 @@ from domain.product import (
     points_of,
     price_of,
 )
-from domain.terms import DEFAULT_ZONE, METADATA_PAIRS_MAX, SubscriptionSpec
+from domain.terms import DEFAULT_ZONE, SubscriptionSpec, require_metadata
 
 JAPAN: Final = "Asia/Tokyo"
 INSTALLMENTS_MAX: Final = 60
@@ -79,7 +79,7 @@ class KonbiniSpec(_Asked):
         name = name.strip()
         if not name:
             raise TeikiError(ErrorCode.INVALID_INPUT, "A till shows the customer's name; this one is blank.")
-        return require_free_text(name, what="customer name", characters_max=60)
+        return require_free_text(name, what="customer name")
 
     @field_validator("phone")
     @classmethod
@@ -132,6 +132,11 @@ class OrderSpec(_Asked):
     preliminary_completes: bool = True
     metadata: dict[str, str] = Field(default_factory=dict)
 
+    @field_validator("metadata")
+    @classmethod
+    def _bounded(cls, metadata: dict[str, str]) -> dict[str, str]:
+        return require_metadata(metadata)
+
     @model_validator(mode="after")
     def _whole(self) -> OrderSpec:
         parse_zone(self.zone)
@@ -145,13 +150,6 @@ class OrderSpec(_Asked):
             raise _mismatch("Only a card payment is made in installments.", self.pay)
         if (self.subscription is not None) != (self.pay is Pay.RECURRING):
             raise _mismatch("A recurring order says the terms of its subscription; no other does.", self.pay)
-        if len(self.metadata) > METADATA_PAIRS_MAX:
-            raise TeikiError(
-                ErrorCode.METADATA_TOO_LARGE, f"At most {METADATA_PAIRS_MAX} pairs.", pairs=len(self.metadata)
-            )
-        for key, value in self.metadata.items():
-            require_free_text(key, what="metadata key", characters_max=80)
-            require_free_text(value, what="metadata value", characters_max=500)
         return self
 
     def subscription_spec(self, order_id: str, price: Money | None) -> SubscriptionSpec:

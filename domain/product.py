@@ -20,7 +20,7 @@ from domain.answers import FieldType, read_answer
 from domain.billing_calendar import UTC, add_months, parse_zone, place
 from domain.durations import Duration, parse_duration
 from domain.errors import ErrorCode, TeikiError
-from domain.free_text import require_free_text
+from domain.free_text import repeatable, require_free_text
 from domain.money import Money
 from domain.terms import require_instant
 
@@ -44,7 +44,6 @@ OPTIONS_MAX: Final = 100
 FIELDS_MAX: Final = 50
 CHOICES_MAX: Final = 200
 NAME_CHARACTERS_MAX: Final = 80
-IDENTIFICATION_CHARACTERS_MAX: Final = 200
 RATE_DECIMALS_MAX: Final = 6
 USAGE_YEARS_MAX: Final = 100
 
@@ -243,7 +242,7 @@ def price_of(terms: ProductTerms, options: Iterable[str] = ()) -> Money:
             raise TeikiError(
                 ErrorCode.INVALID_OPTION,
                 "An option is one of the product's, named once.",
-                option=str(name)[:NAME_CHARACTERS_MAX],
+                option=repeatable(name, NAME_CHARACTERS_MAX),
                 options=list(known),
             )
     priced = [name for name in chosen if known[name].price is not None]
@@ -303,11 +302,7 @@ def check_identification(terms: ProductTerms, info: Mapping[str, str]) -> dict[s
                 ErrorCode.INVALID_IDENTIFICATION, "Identification information is text.", field=name
             )
         if value.strip():
-            kept[name] = require_free_text(
-                value.strip(),
-                what="identification information",
-                characters_max=IDENTIFICATION_CHARACTERS_MAX,
-            )
+            kept[name] = require_free_text(value.strip(), what="identification information")
     return kept
 
 
@@ -318,14 +313,14 @@ def _usage_duration(text: str) -> Duration:
         raise TeikiError(
             ErrorCode.INVALID_USAGE_PERIOD,
             "A usage period is a duration like P30D, P1M or PT48H, two instants, or none.",
-            usage_period=text[:40],
+            usage_period=repeatable(text, 40),
         ) from error
     years = duration.months / 12 + duration.days / 365 + duration.seconds / (365 * 86_400)
     if years > USAGE_YEARS_MAX:
         raise TeikiError(
             ErrorCode.INVALID_USAGE_PERIOD,
             f"A usage period is at most {USAGE_YEARS_MAX} years; leave it out for one without end.",
-            usage_period=text[:40],
+            usage_period=repeatable(text, 40),
         )
     return duration
 
@@ -340,7 +335,7 @@ def _parse_rate(given: Any) -> Decimal:
         raise TeikiError(
             ErrorCode.INVALID_POINT_RATE,
             f'A point rate is a text from 0 to 1 with at most {RATE_DECIMALS_MAX} decimals, like "0.01".',
-            point_rate=str(given)[:40],
+            point_rate=repeatable(given, 40),
         )
     return abs(rate.normalize())  # one way to write it; and no negative zero
 
@@ -368,7 +363,10 @@ def _require_known(given: Mapping[str, Any], known: Iterable[str], code: ErrorCo
     for name in given:
         if name not in names:
             raise TeikiError(
-                code, "The product has no such field.", field=str(name)[:NAME_CHARACTERS_MAX], fields=names
+                code,
+                "The product has no such field.",
+                field=repeatable(name, NAME_CHARACTERS_MAX),
+                fields=names,
             )
 
 

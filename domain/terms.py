@@ -31,6 +31,22 @@ DEFAULT_CHARGE_TIME: Final = time(7, 0)
 DEFAULT_ZONE: Final = "Asia/Tokyo"
 
 
+def require_metadata(metadata: dict[str, str]) -> dict[str, str]:
+    """A merchant's own pairs as they may be stored.
+
+    Raises:
+        TeikiError: `metadata_too_large`, and those of `require_free_text`.
+    """
+    if len(metadata) > METADATA_PAIRS_MAX:
+        raise TeikiError(
+            ErrorCode.METADATA_TOO_LARGE, f"At most {METADATA_PAIRS_MAX} pairs.", pairs=len(metadata)
+        )
+    return {
+        require_free_text(key, what="metadata key"): require_free_text(value, what="metadata value")
+        for key, value in metadata.items()
+    }
+
+
 class ResumePolicy(StrEnum):
     """What a resume does with the payments that fell due meanwhile (spec: subscriptions.md §5)."""
 
@@ -73,14 +89,7 @@ class SubscriptionSpec(BaseModel):
     @field_validator("metadata")
     @classmethod
     def _bounded(cls, metadata: dict[str, str]) -> dict[str, str]:
-        if len(metadata) > METADATA_PAIRS_MAX:
-            raise TeikiError(
-                ErrorCode.METADATA_TOO_LARGE, f"At most {METADATA_PAIRS_MAX} pairs.", pairs=len(metadata)
-            )
-        for key, value in metadata.items():
-            require_free_text(key, what="metadata key", characters_max=80)
-            require_free_text(value, what="metadata value", characters_max=500)
-        return metadata
+        return require_metadata(metadata)
 
 
 class Terms(BaseModel):

@@ -13,7 +13,7 @@ from activities.contracts.records import CloseIncident
 from db.reads.attention import Waiting, WaitingAttempt, waiting, waiting_attempt
 from db.reads.order_names import order_paid_by
 from domain.errors import ErrorCode, TeikiError
-from domain.free_text import require_free_text
+from domain.free_text import repeatable, require_free_text
 from domain.identifiers import deposit_id
 from domain.operations import PAYMENT_ITSELF
 from starter.catalogue import Entries
@@ -75,13 +75,13 @@ class Attention(Entries):
             raise TeikiError(
                 ErrorCode.NOTHING_TO_SETTLE,
                 "No attempt of this reference waits for a person.",
-                reference=reference[:200],
+                reference=repeatable(reference, 200),
             )
         if word not in WORDS[attempt.purpose]:
             raise TeikiError(
                 ErrorCode.INVALID_INPUT,
                 f"Of a {attempt.purpose} one can say: {', '.join(WORDS[attempt.purpose])}.",
-                word=str(word)[:60],
+                word=repeatable(word),
             )
         moved = word in ("charged", "returned")
         if moved and not gateway_id:
@@ -129,14 +129,13 @@ class Attention(Entries):
         Raises:
             TeikiError: `incident_not_found`, `engine_unavailable`.
         """
-        require_free_text(comment, what="comment")
         return await self._enter(
             CloseIncidentEntry,
             CloseIncident(
                 id=incident_id,
                 request_id=request_id or self._teiki.new_id("req"),
                 actor=actor,
-                comment=comment,
+                comment=require_free_text(comment, what="comment"),
                 at=self._teiki.now(),
             ),
         )

@@ -15,7 +15,7 @@ from activities.contracts.orders import AddNote, Identify
 from activities.contracts.records import AddPaymentMethod, CloseIncident, Entry, PutCustomer, PutProduct
 from db.reads import catalogue as reads
 from domain.errors import ErrorCode, TeikiError
-from domain.free_text import require_free_text
+from domain.free_text import repeatable, require_free_text
 from domain.identifiers import require_id
 from domain.money import Money
 from domain.product import CustomField, FixedPeriod, Option, ProductTerms, ProductType, SalesMethod
@@ -125,14 +125,13 @@ class Products(Entries):
         actor: str = DEFAULT_ACTOR,
     ) -> str:
         """The same with the terms in one piece, as `show` gives them."""
-        require_free_text(name, what="name", characters_max=200)
         return await self._enter(
             PutProductEntry,
             PutProduct(
                 id=require_id(product_id, "prd") if product_id else self._teiki.new_id("prd"),
                 request_id=request_id or self._teiki.new_id("req"),
                 actor=actor,
-                name=name,
+                name=require_free_text(name, what="name"),
                 price=terms.price,  # a worker from before there were terms knows it here only
                 terms=terms,
                 at=self._teiki.now(),
@@ -162,7 +161,10 @@ def _known_type(given: str | None) -> ProductType | None:
     except ValueError as error:
         known = [known.value for known in ProductType]
         raise TeikiError(
-            ErrorCode.INVALID_INPUT, "There is no such type of product.", type=str(given)[:40], types=known
+            ErrorCode.INVALID_INPUT,
+            "There is no such type of product.",
+            type=repeatable(given, 40),
+            types=known,
         ) from error
 
 

@@ -43,16 +43,14 @@ class Customers(Entries):
         actor: str = DEFAULT_ACTOR,
     ) -> str:
         """Enter or change a customer; answers the id."""
-        require_free_text(email, what="e-mail", characters_max=320)
-        require_free_text(name, what="name", characters_max=200)
         return await self._enter(
             PutCustomerEntry,
             PutCustomer(
                 id=require_id(customer_id, "cus") if customer_id else self._teiki.new_id("cus"),
                 request_id=request_id or self._teiki.new_id("req"),
                 actor=actor,
-                email=email,
-                name=name,
+                email=require_free_text(email, what="e-mail"),
+                name=require_free_text(name, what="name"),
                 at=self._teiki.now(),
             ),
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from db.reads.deposits import DepositItem, deposits_of, find_deposit
 from domain.errors import ErrorCode, TeikiError
+from domain.free_text import repeatable
 from domain.identifiers import require_id
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Deposits:
             found = next(reversed(await self.list(deposit_id)), None)
         if found is None:
             raise TeikiError(
-                ErrorCode.DEPOSIT_NOT_FOUND, "There is no such slip.", deposit_id=deposit_id[:60]
+                ErrorCode.DEPOSIT_NOT_FOUND, "There is no such slip.", deposit_id=repeatable(deposit_id)
             )
         return found
 

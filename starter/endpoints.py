@@ -76,7 +76,7 @@ class Endpoints:
             TeikiError: `endpoint_refused`, `invalid_input`, `too_many_endpoints`, `endpoint_not_found`,
                 `request_id_conflict`, `settings_invalid`, `database_unavailable`.
         """
-        wanted, said = require_topics(topics), self._said(request_id, actor, comment)
+        wanted, said = require_topics(topics), await self._said(endpoint_id or "", request_id, actor, comment)
         await self._require_reachable(url)
         database = await self._teiki.database()
         if endpoint_id is not None:
@@ -106,7 +106,7 @@ class Endpoints:
         comment: str = "",
     ) -> None:
         """Send it nothing any more; what happens meanwhile waits for it. Only people switch an endpoint off."""
-        said = self._said(request_id, actor, comment)
+        said = await self._said(endpoint_id, request_id, actor, comment)
         await writes.disable_endpoint(await self._teiki.database(), _id(endpoint_id), said=said)
 
     async def enable(
@@ -118,7 +118,7 @@ class Endpoints:
         comment: str = "",
     ) -> None:
         """Send to it (again). All that waits for it is due now; so this hurries one that is switched on, too."""
-        said = self._said(request_id, actor, comment)
+        said = await self._said(endpoint_id, request_id, actor, comment)
         await writes.enable_endpoint(await self._teiki.database(), _id(endpoint_id), said=said)
 
     async def rotate_secret(
@@ -130,7 +130,7 @@ class Endpoints:
         comment: str = "",
     ) -> EndpointSecret:
         """A new secret, shown once. For 24 hours the one before signs too."""
-        secret, said = _new_secret(), self._said(request_id, actor, comment)
+        secret, said = _new_secret(), await self._said(endpoint_id, request_id, actor, comment)
         sealed = self._sealed(secret, _id(endpoint_id))
         database = await self._teiki.database()
         is_new = await writes.rotate_secret(database, endpoint_id, sealed_secret=sealed, said=said)
@@ -145,7 +145,7 @@ class Endpoints:
         comment: str = "",
     ) -> None:
         """Forget it and its secrets; what waits for it is dropped. What it was told stays readable."""
-        said = self._said(request_id, actor, comment)
+        said = await self._said(endpoint_id, request_id, actor, comment)
         await writes.remove_endpoint(await self._teiki.database(), _id(endpoint_id), said=said)
 
     async def _require_reachable(self, url: str) -> None:
@@ -163,7 +163,9 @@ class Endpoints:
     def _sealed(self, secret: str, endpoint_id: str) -> bytes:
         return Sealer(self._teiki.settings.endpoint_keyring(), ENDPOINT_SECRET).seal(secret, endpoint_id)
 
-    def _said(self, request_id: str | None, actor: str, comment: str) -> Said:
+    async def _said(self, endpoint_id: str, request_id: str | None, actor: str, comment: str) -> Said:
+        """Who says it, once the gate has let them."""
+        await self._teiki.gate.admit("endpoint.change", actor=actor, subject_id=endpoint_id)
         return Said(
             request_id=request_id or self._teiki.new_id("req"),
             actor=actor,

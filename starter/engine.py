@@ -33,6 +33,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import ErrorCode, TeikiError
+from starter.gate import Gate
 from starter.precedence import precedence
 
 _PATIENCE_SECONDS: Final = 30.0
@@ -62,17 +63,19 @@ class NotRunning(Exception):  # noqa: N818 - an answer, not an error: the caller
 
 
 class Engine:
-    """Starts workflows, sends updates, asks queries."""
+    """Starts workflows, sends updates, asks queries; each passes the gate first."""
 
     def __init__(
         self,
         client: Client,
         task_queue: str,
         *,
+        gate: Gate,
         precedence: Callable[[Client, str], AbstractAsyncContextManager[None]] = precedence,
     ) -> None:
         self._client = client
         self._task_queue = task_queue
+        self._gate = gate
         self._precedence = precedence
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -102,6 +105,7 @@ class Engine:
             summary: a word for people in the Web UI.
             task_queue: when it is not that of money.
         """
+        await self._gate.admit_command(start, _object_of(workflow_id))
         operation = WithStartWorkflowOperation(
             workflow.run,
             start,
@@ -121,6 +125,7 @@ class Engine:
 
     async def run(self, workflow: Any, order: BaseModel, *, workflow_id: str) -> Any:
         """Run a short workflow to its end; one that ran before under this id answers again."""
+        await self._gate.admit_command(order, _object_of(workflow_id))
         async with _translated(workflow_id):
             try:
                 return await self._client.execute_workflow(
@@ -155,6 +160,7 @@ class Engine:
         Raises:
             TeikiError: `engine_unavailable` also when it takes longer.
         """
+        await self._gate.admit_command(order, _object_of(workflow_id))
         async with _translated(workflow_id, patience_s=patience_s):
             try:
                 handle = await self._client.start_workflow(
@@ -178,11 +184,13 @@ class Engine:
 
     async def notify(self, workflow_id: str, signal: str, notice: BaseModel) -> None:
         """Tell a running workflow a fact nobody waits for; `NotRunning` when there is none."""
+        await self._gate.admit_command(notice, _object_of(workflow_id))
         async with _translated(workflow_id):
             await self._client.get_workflow_handle(workflow_id).signal(signal, notice)
 
     async def progress(self, workflow_id: str) -> Any:
         """What the activity under way said last of its progress; None when none is, or it has said nothing."""
+        await self._gate.admit_read()
         async with _translated(workflow_id):
             said = await self._heartbeats(self._client.get_workflow_handle(workflow_id))
         return said[-1] if said else None
@@ -196,8 +204,9 @@ class Engine:
         ]
         return [(await self._client.data_converter.decode(payloads))[0] for payloads in told]
 
-    async def update(self, workflow_id: str, update: Any, command: Any, *, update_id: str) -> Any:
+    async def update(self, workflow_id: str, update: Any, command: BaseModel, *, update_id: str) -> Any:
         """Send a command to a running workflow; raises `NotRunning` when there is none."""
+        await self._gate.admit_command(command, _object_of(workflow_id))
         async with (
             _translated(workflow_id),
             self._turn(workflow_id),
@@ -216,12 +225,18 @@ class Engine:
 
     async def signal(self, workflow_id: str, signal: str, argument: BaseModel) -> None:
         """Tell a running workflow something; raises `NotRunning` when there is none."""
+        await self._gate.admit_command(argument, _object_of(workflow_id))
         async with _translated(workflow_id):
             await self._client.get_workflow_handle(workflow_id).signal(signal, argument)
 
     async def query(self, workflow_id: str, query: Any) -> Any:
+        await self._gate.admit_read()
         async with _translated(workflow_id):
             return await self._client.get_workflow_handle(workflow_id).query(query)
+
+
+def _object_of(workflow_id: str) -> str:
+    return workflow_id.partition("/")[2]
 
 
 @asynccontextmanager

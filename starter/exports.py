@@ -5,7 +5,7 @@
     await export.download(Path("subscriptions.xlsx"))
 
 A password is sealed into the database before the workflow starts and never passes through Temporal. Whoever asks is
-the only one who sees the request, besides admins; that somebody is one is the caller's word.
+the only one who sees the request, besides admins (`domain.roles`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from db.reads.sheets import filter_of, sheet_of
 from db.sealed_secrets import keep_secret
 from domain.errors import ErrorCode, TeikiError
 from domain.exports import SECRET_LIFE, ExportStatus, Language
+from domain.free_text import require_free_text
 from domain.identifiers import export_workflow_id, require_id
 from exports.encryption import require_password
 from exports.places import storage_at
@@ -83,6 +84,7 @@ class Exports:
         """
         wanted = filter_of(kind, filter)
         warnings = [] if password is None else require_password(password)
+        await self._teiki.gate.admit("export.request", actor=actor)  # before a password is sealed for nothing
         command = RequestExport(
             request_id=request_id or self._teiki.new_id("req"),
             actor=actor,
@@ -110,24 +112,32 @@ class Exports:
             raise TeikiError(
                 ErrorCode(opened.code or ErrorCode.INVALID_INPUT), opened.message, **opened.facts
             )
-        return Export(self._teiki, opened.export_id, requester=actor, warnings=warnings)
+        return Export(self._teiki, opened.export_id, actor=actor, warnings=warnings)
 
-    def get(self, export_id: str, *, actor: str = DEFAULT_ACTOR, is_admin: bool = False) -> Export:
-        """A handle; whether it exists, and for this actor, is found out by its first call."""
-        return Export(self._teiki, require_id(export_id, "exp"), requester=None if is_admin else actor)
+    def get(self, export_id: str, *, actor: str = DEFAULT_ACTOR, of_others: bool = False) -> Export:
+        """A handle; whether it exists, and for this actor, is found out by its first call.
+
+        `of_others`: also if somebody else asked for it, which admins may only.
+        """
+        return Export(self._teiki, require_id(export_id, "exp"), actor=actor, of_others=of_others)
 
     async def list(
         self,
         *,
         actor: str = DEFAULT_ACTOR,
-        is_admin: bool = False,
+        of_others: bool = False,
         cursor: str | None = None,
         limit: int = reads.LIMIT_DEFAULT,
     ) -> ExportPage:
-        """My Requests: the actor's own, newest first; everybody's for admins."""
+        """My Requests: the actor's own, newest first; with `of_others`, for admins, everybody's.
+
+        Raises:
+            TeikiError: `forbidden`, `invalid_cursor`, `invalid_input`.
+        """
+        await self._teiki.gate.admit(_reading(of_others), actor=actor)
         database = await self._teiki.database()
         page = await reads.list_exports(
-            database, requester=None if is_admin else actor, cursor=cursor, limit=limit
+            database, requester=None if of_others else actor, cursor=cursor, limit=limit
         )
         live = [await with_progress(self._teiki, item) for item in page.items]
         return page.model_copy(update={"items": live})
@@ -152,11 +162,13 @@ class Export:
         teiki: Teiki,
         export_id: str,
         *,
-        requester: str | None,
+        actor: str,
+        of_others: bool = False,
         warnings: builtins.list[str] | None = None,
     ) -> None:
         self._teiki = teiki
-        self._requester = requester
+        self._actor = actor
+        self._of_others = of_others
         self.id = export_id
         self.warnings = warnings or []
 
@@ -167,12 +179,18 @@ class Export:
         """Where it stands; while it is created, how far it is.
 
         Raises:
-            TeikiError: `export_not_found`, also for another's.
+            TeikiError: `export_not_found`, also for another's; `forbidden`.
         """
+        await self._teiki.gate.admit(_reading(self._of_others), actor=self._actor, subject_id=self.id)
         found = await reads.find_export(await self._teiki.database(), self.id, requester=self._requester)
         if found is None:
             raise TeikiError(ErrorCode.EXPORT_NOT_FOUND, "There is no such export.", export_id=self.id)
         return await with_progress(self._teiki, found)
+
+    @property
+    def _requester(self) -> str | None:
+        """Whose requests are seen; None: everybody's."""
+        return None if self._of_others else self._actor
 
     async def wait(self, on_progress: Callable[[ExportItem], None] = lambda _: None) -> ExportItem:
         """Until it can be downloaded. It goes on without the caller.
@@ -246,7 +264,7 @@ class Export:
             language="ja" if item.language == "ja" else "en",
             zone=item.zone,
             again_of=self.id,
-            **{"actor": self._requester or DEFAULT_ACTOR, **by},
+            **{"actor": self._actor, **by},
         )
 
     async def cancel(
@@ -260,7 +278,7 @@ class Export:
         item = await self.show()
         command = CancelExport(
             request_id=request_id or self._teiki.new_id("req"),
-            actor=actor or self._requester or DEFAULT_ACTOR,
+            actor=actor or self._actor,
             comment=comment,
         )
         try:
@@ -286,7 +304,8 @@ class Export:
         found = await reads.find_file(database, self.id, requester=self._requester)
         if item.status is not ExportStatus.READY or item.seconds_left(now) <= 0 or found is None:
             raise _no_file(item)
-        taker = actor or self._requester or DEFAULT_ACTOR
+        taker = actor or self._actor
+        await self._teiki.gate.admit("export.read", actor=taker, subject_id=self.id)
         await log_download(database, self.id, at=now, actor=taker, source=source)
         try:
             return item, await asyncio.to_thread(self._storage().read, found[1])
@@ -296,6 +315,10 @@ class Export:
     def _storage(self) -> Storage:
         settings = self._teiki.settings
         return storage_at(settings.export_place, spool=settings.state_dir / "exports-spool")
+
+
+def _reading(of_others: bool) -> str:
+    return "export.of_others" if of_others else "export.read"
 
 
 def file_name_of(item: ExportItem) -> str:
@@ -318,8 +341,12 @@ async def with_progress(teiki: Teiki, item: ExportItem) -> ExportItem:
 
 
 def _as_json(wanted: BaseModel) -> dict[str, Any]:
-    """What was given of a filter; sets in order, so that equal filters are equal texts."""
+    """What was given of a filter, which is kept; sets in order, so that equal filters are equal texts."""
     given = wanted.model_dump(mode="json", exclude_defaults=True)
+    for value in given.values():
+        for text in value.values() if isinstance(value, dict) else (value,):
+            if isinstance(text, str):
+                require_free_text(text, what="filter")
     return {name: sorted(value) if isinstance(value, list) else value for name, value in given.items()}
 
 

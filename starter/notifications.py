@@ -63,6 +63,7 @@ class Notifications:
         Raises:
             TeikiError: `notification_not_found`, `request_id_conflict`, `invalid_input`, `database_unavailable`.
         """
+        await self._teiki.gate.admit("notification.resend", actor=actor, subject_id=notification_id)
         said = Said(
             request_id=request_id or self._teiki.new_id("req"),
             actor=actor,

@@ -16,7 +16,7 @@ from db.reads.order import OrderDetail, show_order
 from db.reads.order_names import find_order_id
 from db.reads.orders import OrderFilter, OrderPage, list_orders
 from domain.errors import ErrorCode, TeikiError
-from domain.free_text import require_free_text
+from domain.free_text import repeatable, require_free_text
 from domain.identifiers import (
     deposit_id,
     deposit_workflow_id,
@@ -41,8 +41,6 @@ from workflows.visibility import CUSTOMER, KIND, PRODUCT, STATUS
 if TYPE_CHECKING:
     from db.reads.deposits import DepositItem
     from starter.teiki import Teiki
-
-NOTE_CHARACTERS_MAX = 2_000
 
 
 class Orders(Entries):
@@ -73,6 +71,8 @@ class Orders(Entries):
                 `invalid_option`, `price_missing`, `invalid_custom_field`, `invalid_identification`, `payment_method_…`,
                 `konbini_not_supported`, `konbini_amount_out_of_range`, `request_id_conflict`, `engine_unavailable`.
         """
+        _require_texts(spec.custom_fields, what="custom field")
+        _require_texts(spec.identification, what="identification information")
         order_id = self._teiki.new_id("ord")
         command = messages.PlaceOrder(
             request_id=request_id or self._teiki.new_id("req"),
@@ -114,7 +114,7 @@ class Orders(Entries):
         """
         order_id = await find_order_id(await self._teiki.database(), name)
         if order_id is None:
-            raise TeikiError(ErrorCode.ORDER_NOT_FOUND, "There is no such order.", order=name[:60])
+            raise TeikiError(ErrorCode.ORDER_NOT_FOUND, "There is no such order.", order=repeatable(name))
         return Order(self._teiki, order_id)
 
     async def show(self, name: str) -> OrderDetail:
@@ -143,14 +143,13 @@ class Orders(Entries):
         self, order_id: str, text: str, *, request_id: str | None = None, actor: str = DEFAULT_ACTOR
     ) -> None:
         """Leave an internal note, which the order list shows."""
-        require_free_text(text, what="note", characters_max=NOTE_CHARACTERS_MAX)
         await self._enter(
             AddNoteEntry,
             AddNote(
                 order_id=require_id(order_id, "ord"),
                 request_id=request_id or self._teiki.new_id("req"),
                 actor=actor,
-                text=text,
+                text=require_free_text(text, what="note"),
                 at=self._teiki.now(),
             ),
         )
@@ -169,13 +168,14 @@ class Orders(Entries):
         Raises:
             TeikiError: `permission_not_found`, `identification_already_given`, `invalid_identification`, `forbidden`.
         """
+        _require_texts(identification, what="identification information")
         await self._enter(
             IdentifyEntry,
             Identify(
                 permission_id=require_id(permission, "per"),
                 request_id=request_id or self._teiki.new_id("req"),
                 actor=actor,
-                comment=comment,
+                comment=require_free_text(comment, what="comment"),
                 identification=dict(identification),
                 at=self._teiki.now(),
             ),
@@ -224,6 +224,8 @@ class Order:
             TeikiError: `not_cancelable`, `invalid_status`, `refund_amount_mismatch`, `partial_refund_not_supported`,
                 `refund_not_supported`.
         """
+        if bank_account is not None:
+            require_free_text(bank_account, what="bank account")
         return await self._send(
             OrderWorkflow.cancel_order,
             messages.CancelOrder,
@@ -242,6 +244,7 @@ class Order:
 
     async def change_custom_fields(self, fields: Mapping[str, Any], **by: Any) -> OrderView:
         """Correct answers, until the purchase is confirmed."""
+        _require_texts(fields, what="custom field")
         return await self._send(
             OrderWorkflow.change_custom_fields, messages.ChangeCustomFields, fields=dict(fields), **by
         )
@@ -351,3 +354,10 @@ class Order:
             status=state.status,
             permission=state.permission,
         )
+
+
+def _require_texts(fields: Mapping[str, Any], *, what: str) -> None:
+    """Before they travel: a card number is not to stand in the engine's history either."""
+    for name, answer in fields.items():
+        for text in (name, str(answer)):
+            require_free_text(text, what=what)

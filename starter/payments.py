@@ -74,6 +74,8 @@ class Payments:
                 `credit_exceeds_balance` with the balance; `currency_mismatch`; `risk_not_accepted`;
                 `refund_not_supported`, `partial_refund_not_supported`; `request_id_conflict`; `engine_unavailable`.
         """
+        if block_all:
+            await self._teiki.gate.admit("customer.block", actor=actor, subject_id=name)
         credit_id = self._teiki.new_id("crd")
         ask = AskCredit(
             object_id=await self._owner(name),

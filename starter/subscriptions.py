@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from db.reads.subscription import SubscriptionDetail, show_subscription
 from db.reads.subscriptions import SubscriptionFilter, SubscriptionPage, list_subscriptions
 from domain.errors import ErrorCode, TeikiError
+from domain.free_text import repeatable
 from domain.identifiers import require_id, subscription_workflow_id
 from domain.money import Money
 from domain.projection import SubscriptionView
@@ -277,6 +278,6 @@ def _policy(name: str | None) -> ResumePolicy | None:
     known = [policy.value for policy in ResumePolicy]
     if name is not None and name not in known:
         raise TeikiError(
-            ErrorCode.INVALID_INPUT, "There is no such resume policy.", policy=str(name)[:60], known=known
+            ErrorCode.INVALID_INPUT, "There is no such resume policy.", policy=repeatable(name), known=known
         )
     return None if name is None else ResumePolicy(name)

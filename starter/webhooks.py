@@ -34,6 +34,7 @@ class Webhooks:
         Raises:
             TeikiError: `database_unavailable`.
         """
+        await self._teiki.gate.admit("webhook.take_in")
         return await webhook_inbox.store(
             await self._teiki.database(),
             gateway=gateway,
@@ -53,6 +54,7 @@ class Webhooks:
         Raises:
             TeikiError: `database_unavailable`; the schedule tries again.
         """
+        await self._teiki.gate.admit("webhook.take_in")
         database = await self._teiki.database()
         claimed = await webhook_inbox.claim(database, limit=1, only=inbox_id)
         return all([await webhook_inbox.hand_over(database, row, self._tell) for row in claimed])

@@ -117,6 +117,7 @@ class CardChange:
         if card is None:
             return _see(self._here(request))
         detail = await self._subscription(link).show()
+        _require_not_blocked(detail)  # also where a crash left a consumed link to be finished
         if why is None:
             _require_changeable(detail)  # before the link is consumed for nothing
             await self._consume(link)
@@ -179,7 +180,13 @@ class CardChange:
             )
 
 
+def _require_not_blocked(detail: SubscriptionDetail) -> None:
+    if detail.customer.blocked_at is not None:
+        raise TeikiError(ErrorCode.CUSTOMER_BLOCKED, "This customer is blocked.")
+
+
 def _require_changeable(detail: SubscriptionDetail) -> None:
+    _require_not_blocked(detail)
     if detail.status not in CARD_CHANGE_ALLOWED:
         raise TeikiError(
             ErrorCode.INVALID_STATUS, "This subscription takes no other card.", status=detail.status.value

@@ -13,6 +13,7 @@ from db.product_rows import product_terms
 from db.reads.cursor import after, encode_cursor, page_size, prefix_pattern
 from db.tables import customers, history, payment_methods, products
 from domain.errors import ErrorCode, TeikiError
+from domain.free_text import repeatable
 from domain.money import Money
 from domain.product import ProductTerms, ProductType
 
@@ -102,7 +103,7 @@ async def show_product(db: Database, product_id: str) -> ProductDetail:
         row = (await connection.execute(select(products).where(products.c.id == product_id))).one_or_none()
         if row is None:
             raise TeikiError(
-                ErrorCode.PRODUCT_NOT_FOUND, "There is no such product.", product_id=product_id[:60]
+                ErrorCode.PRODUCT_NOT_FOUND, "There is no such product.", product_id=repeatable(product_id)
             )
         told = (await connection.execute(events)).all()
     return ProductDetail(

@@ -132,7 +132,9 @@ def of_mine(rest: str) -> TextClause:
 _STATS: Final = text(
     """
     WITH moved AS MATERIALIZED (
-        SELECT key, purpose, state, currency, amount_minor, sent_at FROM attempts WHERE customer_id = :customer_id
+        SELECT key, CASE WHEN credit_id IS NOT NULL THEN 'credit' ELSE purpose END AS purpose, state, currency,
+               amount_minor, sent_at
+        FROM attempts WHERE customer_id = :customer_id
     ), booked AS (
         -- A settled attempt is a booking: both are written in one transaction.
         SELECT purpose AS kind, currency, amount_minor, sent_at AS at FROM moved

@@ -21,6 +21,7 @@ from db.reads.orders import OrderItem
 from db.reads.permissions import PermissionItem
 from db.tables import attempts, customers, history, ledger, products
 from domain.errors import ErrorCode, TeikiError
+from domain.free_text import repeatable
 from domain.money import Money
 from domain.order_history import Tab, told
 from domain.order_state import OrderStatus
@@ -247,7 +248,7 @@ async def _first(connection: AsyncConnection, query: Select[Any]) -> Row[Any] | 
 
 
 def _not_found(id_or_number: str) -> TeikiError:
-    return TeikiError(ErrorCode.ORDER_NOT_FOUND, "There is no such order.", order=id_or_number[:60])
+    return TeikiError(ErrorCode.ORDER_NOT_FOUND, "There is no such order.", order=repeatable(id_or_number))
 
 
 def _event(row: Row[Any], *, of: str) -> OrderEvent:

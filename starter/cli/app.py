@@ -8,6 +8,7 @@ import typer
 
 from starter.cli import (
     attention,
+    audit,
     books,
     catalogue,
     credit,
@@ -20,6 +21,7 @@ from starter.cli import (
     order,
     payment,
     products,
+    role,
     services,
     subscription,
     ticket,
@@ -67,6 +69,8 @@ app.add_typer(credit.app, name="credit")
 app.add_typer(attention.app, name="attention")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")
+app.add_typer(role.app, name="role")
+app.add_typer(audit.app, name="audit")
 app.add_typer(endpoint.app, name="endpoint")
 app.add_typer(notification.app, name="notification")
 app.add_typer(customer.app, name="customer")

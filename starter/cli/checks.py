@@ -24,12 +24,14 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.contracts.reconciliation import Report, Totals
 from db import migrate
 from db.engine import Database
+from db.reads.audit import list_grants
 from db.reads.circuits import gateway_circuit
 from db.reads.endpoints import list_endpoints, unheard_for_s
 from db.reads.incidents import count_open
 from db.reads.webhooks import count_webhooks
 from domain.errors import TeikiError
 from domain.money import Money
+from domain.roles import Role
 from runtime.search_attributes import SEARCH_ATTRIBUTES
 from runtime.settings import Settings
 from runtime.temporal import connect
@@ -84,6 +86,7 @@ async def examine(*, ledger: bool) -> list[Check]:
         ("codec keys", visit.has_codec_keys),
         ("Postgres", visit.postgres_answers),
         ("migrations", visit.migrations_are_at_head),
+        ("roles", visit.roles_are_asked_for),
         ("gateway", visit.gateway_answers),
         ("gateway circuit", visit.gateway_is_called),
         ("webhooks", visit.webhooks_are_heard),
@@ -263,6 +266,17 @@ class _Visit:
             )
         self._migrated = True
         return f"at head ({head})"
+
+    async def roles_are_asked_for(self) -> Answer:
+        """Without an admin all is well, but it is said plainly."""
+        if not self._migrated:
+            raise Skipped("the migrations come first")
+        found = await list_grants(self.database)
+        admins = sum(grant.role is Role.ADMIN for grant in found.grants)
+        facts = {"enforced": found.enforced, "admins": admins}
+        if not found.enforced:
+            return "NOT asked for: every operator may do everything until `teiki role grant … admin`", facts
+        return f"asked for; admins: {admins}", facts
 
     async def gateway_answers(self) -> Answer:
         await self._get("/health")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Excel workbooks of what the lists show.", no_args_is_help=True)
 
 ExportId = Annotated[str, typer.Argument(metavar="EXPORT", help="Its id, exp_…")]
-Admin = Annotated[bool, typer.Option("--admin", help="Also if it is somebody else's.")]
+Admin = Annotated[bool, typer.Option("--admin", help="Also if it is somebody else's; for admins.")]
 Ask = Annotated[bool, typer.Option("--password", help="Ask for a password, without showing it.")]
 FromEnvironment = Annotated[
     str | None, typer.Option("--password-env", metavar="NAME", help="The environment variable that holds it.")
@@ -105,7 +105,7 @@ def again(
     said = by(request_id, actor, comment)
 
     async def run(teiki: Teiki) -> tuple[ExportItem, Path | None, list[str]]:
-        first = teiki.exports.get(export_id, actor=said["actor"], is_admin=admin)
+        first = teiki.exports.get(export_id, actor=said["actor"], of_others=admin)
         export = await first.again(password=secret, **said)
         return (*await _followed(export, wait=wait, output=output), export.warnings)
 
@@ -125,7 +125,7 @@ def show_list(
     who = actor_or_default(actor)
 
     async def read(teiki: Teiki) -> Any:
-        page = await teiki.exports.list(actor=who, is_admin=everybody, cursor=cursor, limit=limit)
+        page = await teiki.exports.list(actor=who, of_others=everybody, cursor=cursor, limit=limit)
         return page, teiki.now()
 
     page, now = with_teiki(read)
@@ -147,7 +147,7 @@ def show(export_id: ExportId, admin: Admin = False, actor: Actor = None, as_json
     who = actor_or_default(actor)
 
     async def read(teiki: Teiki) -> tuple[ExportItem, list[ExportDownload], Any]:
-        export = teiki.exports.get(export_id, actor=who, is_admin=admin)
+        export = teiki.exports.get(export_id, actor=who, of_others=admin)
         return await export.show(), await export.downloads(), teiki.now()
 
     item, downloads, now = with_teiki(read)
@@ -174,7 +174,7 @@ def download(
     who = actor_or_default(actor)
 
     async def run(teiki: Teiki) -> Path:
-        export = teiki.exports.get(export_id, actor=who, is_admin=admin)
+        export = teiki.exports.get(export_id, actor=who, of_others=admin)
         return await export.download(output or Path(), actor=who, source=_here(), overwrite=force)
 
     path = with_teiki(run)
@@ -194,7 +194,7 @@ def cancel(
     said = by(request_id, actor, comment)
 
     async def run(teiki: Teiki) -> ExportItem:
-        return await teiki.exports.get(export_id, actor=said["actor"], is_admin=admin).cancel(**said)
+        return await teiki.exports.get(export_id, actor=said["actor"], of_others=admin).cancel(**said)
 
     item = with_teiki(run)
     answer(

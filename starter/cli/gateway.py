@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from starter.cli.options import Json
+from starter.cli.options import Json, person_here
 from starter.cli.output import answer
 
 if TYPE_CHECKING:
@@ -39,10 +39,16 @@ async def _circuit() -> CircuitItem:
     from db.engine import Database  # noqa: PLC0415 - as above
     from db.reads.circuits import gateway_circuit  # noqa: PLC0415
     from runtime.settings import Settings  # noqa: PLC0415
+    from starter.gate import Gate  # noqa: PLC0415
 
     settings = Settings.load()
     database = Database.connect(settings.database, pool_size=1)
+
+    async def opened() -> Database:
+        return database
+
     try:
+        await Gate(opened, person_here()).admit_read()
         return await gateway_circuit(database, settings.gateway)
     finally:
         await database.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from domain.errors import ErrorCode, TeikiError
+from domain.free_text import repeatable
 
 if TYPE_CHECKING:
     from domain.money import Money
@@ -50,9 +52,15 @@ def by(request_id: str | None, actor: str | None, comment: str = "") -> dict[str
 
 
 def actor_or_default(actor: str | None) -> str:
-    """The actor given, or the person at this terminal."""
-    if actor:
-        return actor
+    """The actor given, or whoever sits here."""
+    return actor or person_here()
+
+
+def person_here() -> str:
+    """Who sits at this terminal: what `TEIKI_ACTOR` says, or the login."""
+    named = os.environ.get("TEIKI_ACTOR")
+    if named:
+        return named
     try:
         login = getpass.getuser()
     except (OSError, KeyError):  # a container's user without a name
@@ -94,7 +102,7 @@ def instant(text: str | None) -> datetime | None:
         raise TeikiError(
             ErrorCode.INVALID_INSTANT,
             "An instant is written like 2026-12-01T09:00:00+09:00.",
-            value=text[:60],
+            value=repeatable(text),
         ) from error
 
 

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from starter.cli.options import person_here
+
 if TYPE_CHECKING:
     from starter.teiki import Teiki
 
@@ -13,7 +15,7 @@ T = TypeVar("T")
 
 
 def with_teiki(work: Callable[[Teiki], Awaitable[T]]) -> T:
-    """Run `work` with a connected client and hand back its result.
+    """Run `work` with a client connected as whoever sits here (`TEIKI_ACTOR`, or the login), and hand back its result.
 
     Raises:
         TeikiError: what the work raises; `engine_unavailable` and `settings_invalid` from connecting.
@@ -24,7 +26,7 @@ def with_teiki(work: Callable[[Teiki], Awaitable[T]]) -> T:
     from starter.teiki import Teiki  # noqa: PLC0415
 
     async def visit() -> T:
-        async with await Teiki.connect() as teiki:
+        async with await Teiki.connect(principal=person_here()) as teiki:
             return await work(teiki)
 
     handler = configure_logging("ERROR", "text")

@@ -98,7 +98,7 @@ def _attempts_of_customers() -> None:
         "ix_attempts_customer",
         "attempts",
         ["customer_id", sa.literal_column("sent_at DESC"), sa.literal_column("key DESC")],
-        postgresql_include=["object_id", "purpose", "state", "amount_minor", "currency"],
+        postgresql_include=["object_id", "purpose", "state", "amount_minor", "currency", "credit_id"],
     )
     op.create_index(
         "ix_ledger_disputes",

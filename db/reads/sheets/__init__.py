@@ -12,6 +12,7 @@ from db.reads.sheets.permissions import PERMISSIONS
 from db.reads.sheets.sheet import CURRENCY, Sheet, SheetColumn
 from db.reads.sheets.subscriptions import SUBSCRIPTIONS
 from domain.errors import ErrorCode, TeikiError
+from domain.free_text import repeatable
 
 __all__ = ["CURRENCY", "SHEETS", "Sheet", "SheetColumn", "filter_of", "sheet_of"]
 
@@ -24,7 +25,7 @@ def sheet_of(kind: str) -> Sheet:
         raise TeikiError(
             ErrorCode.INVALID_INPUT,
             "There is no export of this kind.",
-            kind=kind[:40],
+            kind=repeatable(kind, 40),
             known=sorted(SHEETS),
         )
     return SHEETS[kind]
