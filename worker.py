@@ -32,6 +32,7 @@ from temporalio.common import MetricMeter, VersioningBehavior, WorkerDeploymentV
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.billing import BillingActivities
+from activities.chargebacks import ChargebacksActivities
 from activities.contracts.exports import SweepExports
 from activities.contracts.reconciliation import ReconciliationInput
 from activities.contracts.webhooks import HandOver
@@ -42,6 +43,7 @@ from activities.exports import ExportsActivities
 from activities.orders import OrdersActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
+from activities.repayments import RepaymentsActivities
 from activities.webhooks import WebhooksActivities
 from db.circuits import CircuitRows
 from db.engine import Database
@@ -66,10 +68,12 @@ from workflows.catalogue import (
     PutCustomerEntry,
     PutProductEntry,
 )
+from workflows.chargeback import Chargeback
 from workflows.export import Export, ExportSweep
 from workflows.konbini_deposit import KonbiniDeposit
 from workflows.order import Order
 from workflows.reconciliation import Reconciliation
+from workflows.repayment import Repayment
 from workflows.subscription import Subscription
 from workflows.webhook_inbox import WebhookInbox
 
@@ -85,6 +89,8 @@ BILLING_WORKFLOWS = [
     AddNoteEntry,
     IdentifyEntry,
     WebhookInbox,
+    Chargeback,
+    Repayment,
 ]
 EXPORT_WORKFLOWS = [Export, ExportSweep]
 WORKFLOWS = [*BILLING_WORKFLOWS, *EXPORT_WORKFLOWS]
@@ -124,7 +130,12 @@ async def _billing(settings: Settings, client: Client, database: Database) -> As
         records = RecordsActivities(database, gateway)
         orders = OrdersActivities(database, gateway, EngineCommands(client))
         reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
-        webhooks = WebhooksActivities(database, EngineBell(client).ring)
+        bell = EngineBell(client, settings.task_queue, lambda: datetime.now(UTC))
+        webhooks = WebhooksActivities(database, bell.ring)
+        chargebacks = ChargebacksActivities(
+            database, gateway, EngineCommands(client), settings.chargeback_access
+        )
+        repayments = RepaymentsActivities(database)
         async with Worker(
             client,
             workflows=BILLING_WORKFLOWS,
@@ -134,6 +145,8 @@ async def _billing(settings: Settings, client: Client, database: Database) -> As
                 *orders.registered(),
                 *reconciliation.registered(),
                 *webhooks.registered(),
+                *chargebacks.registered(),
+                *repayments.registered(),
             ],
             **options_of(settings),
         ):

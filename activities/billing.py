@@ -25,11 +25,11 @@ from activities.contracts.billing import (
     VerifyInput,
     VerifyResult,
 )
-from activities.protocol import Movement
+from activities.protocol import Movement, amount_of
+from activities.repayment_movement import RepaymentCharge
 from db import attempts, fees, twins
 from db.engine import Database
-from domain.identifiers import charge_reference, idempotency_key, refund_reference
-from domain.money import Money
+from domain.identifiers import charge_reference, idempotency_key, refund_reference, repayment_reference
 from domain.unresolved import Mode
 from gateways.port import (
     ChargeOutcome,
@@ -51,11 +51,14 @@ class BillingActivities(BillingContract):
 
     @activity.defn(name=CHARGE)
     async def charge(self, order: ChargeInput) -> Outcome:
-        make = _Charge if order.konbini is None else _Slip
+        make: type[_Charge | RepaymentCharge] = _Charge if order.konbini is None else _Slip
+        if order.repayment is not None:
+            make = RepaymentCharge
+        repayment_id = order.repayment.repayment_id if order.repayment else None
         outcome = await make(
             db=self.db,
             gateway=self.gateway,
-            reference=charge_reference(order.object_id, order.number, order.attempt),
+            reference=_charge_reference(order.object_id, order.number, order.attempt, repayment_id),
             at=order.learned_at or order.at,
             order=order,
         ).bring_forward()
@@ -69,7 +72,11 @@ class BillingActivities(BillingContract):
             db=self.db,
             gateway=self.gateway,
             reference=refund_reference(
-                order.object_id, order.number, twin=order.returns, attempt=order.attempt
+                order.object_id,
+                order.number,
+                twin=order.returns,
+                attempt=order.attempt,
+                repayment_id=order.repayment_id,
             ),
             at=order.at,
             order=order,
@@ -77,8 +84,8 @@ class BillingActivities(BillingContract):
 
     @activity.defn(name=VERIFY)
     async def verify(self, order: VerifyInput) -> VerifyResult:
-        reference = charge_reference(order.object_id, order.number, order.attempt)
-        key = idempotency_key("charge", reference)
+        reference = _charge_reference(order.object_id, order.number, order.attempt, order.repayment_id)
+        key = idempotency_key("repayment" if order.repayment_id else "charge", reference)
         attempt = await attempts.read_attempt(self.db, key)
         if attempt is None:
             return VerifyResult(is_clear=True)
@@ -114,7 +121,9 @@ class BillingActivities(BillingContract):
         return entry.model_copy(update={"state": states.get(voided.kind, "pending")})
 
     async def _book_twin(self, order: VerifyInput, charge_key: str, entry: GatewayCharge) -> None:
-        reference = refund_reference(order.object_id, order.number, twin=entry.gateway_id)
+        reference = refund_reference(
+            order.object_id, order.number, twin=entry.gateway_id, repayment_id=order.repayment_id
+        )
         is_new = await twins.book_twin(
             self.db,
             charge_key=charge_key,
@@ -157,7 +166,7 @@ class _Charge(Movement):
         assert begun.token is not None
         return await self.gateway.charge(
             token=begun.token,
-            amount=_amount(begun),
+            amount=amount_of(begun),
             reference=self.reference,
             idempotency_key=self.key,
             installments=self.order.installments,
@@ -213,7 +222,7 @@ class _Slip(_Charge):
         assert slip is not None
         return await self.gateway.create_konbini(
             store=slip.store,
-            amount=_amount(begun),
+            amount=amount_of(begun),
             customer_name=slip.customer_name,
             phone=slip.phone,
             deadline_at=slip.deadline_at,
@@ -265,7 +274,7 @@ class _Refund(Movement):
         assert begun.charge_id is not None
         return await self.gateway.refund(
             charge_id=begun.charge_id,
-            amount=_amount(begun),
+            amount=amount_of(begun),
             reference=self.reference,
             idempotency_key=self.key,
             bank_account=self.order.bank_account,
@@ -320,10 +329,10 @@ class _TwinReturn(_Refund):
         )
 
 
-def _amount(begun: attempts.Begun) -> Money:
-    assert begun.amount_minor is not None
-    assert begun.currency is not None
-    return Money(minor=begun.amount_minor, currency=begun.currency)
+def _charge_reference(object_id: str, number: int, attempt: int, repayment_id: str | None) -> str:
+    if repayment_id is None:
+        return charge_reference(object_id, number, attempt)
+    return repayment_reference(object_id, number, repayment_id, attempt)
 
 
 def _count(outcome: Outcome) -> None:

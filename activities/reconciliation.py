@@ -16,6 +16,7 @@ from typing import Final, Literal
 from temporalio import activity
 
 from activities.contracts.reconciliation import (
+    CHARGEBACKS_MAX,
     COMPARE,
     MISSING_WORKFLOWS,
     SHOWN_MAX,
@@ -27,6 +28,7 @@ from activities.contracts.reconciliation import (
     ReconciliationInput,
     Report,
     Totals,
+    UnheardChargeback,
     Window,
 )
 from activities.engine_census import EngineCensus
@@ -35,10 +37,12 @@ from db.engine import Database
 from domain.reconciliation import (
     DECISION_PATIENCE,
     IN_FLIGHT_GRACE,
+    MOVEMENT_BOOKINGS,
     Attempt,
     Difference,
     Movement,
     booked_unsettled,
+    is_news,
     judge,
     missing,
     stuck,
@@ -174,6 +178,9 @@ class _Comparison:
             if item.gateway_id in by_gateway_id:
                 known.append(by_gateway_id[item.gateway_id])
             movement = _movement(item)
+            if is_news(movement, known):
+                self._hear_of(movement)
+                continue
             verdict = judge(movement, known)
             totals = report.totals.setdefault(item.amount.currency, Totals())
             totals.gateway += movement.signed
@@ -185,6 +192,16 @@ class _Comparison:
                 is_young = verdict.is_young or item.created_at > self.window.judged_until
                 await self._difference(verdict.difference, is_young=is_young)
         report.movements += len(items)
+
+    def _hear_of(self, movement: Movement) -> None:
+        """A chargeback that no webhook told of: the workflow books it, and what is left over the next run finds."""
+        assert self.progress is not None
+        report = self.progress.report
+        payment = _payment(movement.reference)
+        report.in_flight += 1
+        if payment is not None and len(report.chargebacks) < CHARGEBACKS_MAX:
+            news = UnheardChargeback(object_id=payment[0], number=payment[1])
+            report.chargebacks = [*report.chargebacks, news]
 
     # ------------------------------------------------------------------ our books → gateway
 
@@ -209,7 +226,7 @@ class _Comparison:
         is_young = entry.booked_at > self.window.judged_until
         if entry.kind == "correction" and attempt.returns is not None:
             gateway_id = attempt.returns
-        elif entry.kind in ("charge", "refund"):
+        elif entry.kind in MOVEMENT_BOOKINGS and attempt.purpose != "receipt":
             if attempt.state != "settled" or attempt.gateway_id is None:
                 await self._difference(booked_unsettled(attempt, ledger=net), is_young=is_young)
                 return
@@ -300,4 +317,5 @@ def _movement(item: GatewayCharge) -> Movement:
         minor=item.amount.minor,
         currency=item.amount.currency,
         state=item.state,
+        charge_id=item.charge_id,
     )

@@ -63,7 +63,7 @@ class AttemptRow:
     object_id: str
     number: int
     attempt: int
-    purpose: Literal["charge", "refund", "twin"]
+    purpose: Literal["charge", "refund", "twin", "chargeback", "repayment", "receipt"]
     reference: str
     state: AttemptStateName
     payment_method_id: str

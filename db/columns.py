@@ -11,7 +11,19 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, MetaData, 
 
 from domain.reconciliation import DifferenceKind
 
-PAYMENT_STATES: Final = ("scheduled", "collecting", "settled", "skipped", "failed", "refunded")
+PAYMENT_STATES: Final = (
+    "scheduled",
+    "collecting",
+    "settled",
+    "skipped",
+    "failed",
+    "refunded",
+    "chargeback",
+    "partially_repaid",
+    "repaid",
+)
+DATED_STATES: Final = ("settled", "refunded", "chargeback", "partially_repaid", "repaid")
+"""Of a payment that was paid once, whatever became of the money."""
 ATTEMPT_STATES: Final = (
     "sent",
     "unsent",
@@ -33,7 +45,9 @@ ACCOUNTS: Final = (
     "fees",
     "chargebacks",
     "repayments",
+    "cash",
 )
+"""`cash`: money that came otherwise than through the gateway, which its book knows nothing of."""
 EVENT_KINDS: Final = (
     "operation",
     "status",
@@ -47,9 +61,14 @@ EVENT_KINDS: Final = (
     "fee",
     "custom_fields",
     "identification",
+    "chargeback",
+    "repayment",
 )
-PURPOSES: Final = ("charge", "refund", "twin")
-"""`twin`: giving back a second charge that the gateway made for a payment that had its charge already."""
+PURPOSES: Final = ("charge", "refund", "twin", "chargeback", "repayment", "receipt")
+"""`twin`: giving back a second charge that the gateway made for a payment that had its charge already. `chargeback`:
+the bank took the charge back. `repayment`: a new charge for money that was charged back; `receipt`: money for it that
+came otherwise.
+"""
 INCIDENT_KINDS: Final = get_args(DifferenceKind)
 
 metadata: Final = MetaData(

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final, LiteralString
 
 from db.attempt_rows import Begun, begin_with, live_attempt_exists, unchanged
+from db.chargebacks import note_returned_twice
 from db.effects import SET_ROW, moves_json, row_json
 from db.engine import Database
 from domain.errors import ErrorCode, TeikiError
@@ -59,7 +60,8 @@ WITH attempt AS (
         jsonb_strip_nulls(jsonb_build_object('outcome', 'succeeded', 'gateway_id', gateway_id, 'amount_minor',
             amount_minor, 'currency', currency, 'reason', NULLIF(%(reason)s, ''))) AS facts
 ), payment AS (
-    UPDATE payments p SET state = 'refunded'
+    -- A payment that was charged back stays that: what came back from the customer is counted by it.
+    UPDATE payments p SET state = CASE WHEN p.state IN ('settled', 'refunded') THEN 'refunded' ELSE p.state END
     FROM attempt a WHERE p.object_id = a.object_id AND p.number = a.number
 ), entry AS (
     INSERT INTO ledger (attempt_key, kind, debit_account, credit_account, amount_minor, currency, at)
@@ -104,6 +106,13 @@ WITH attempt AS (
            facts || object_named(object_id) || jsonb_build_object('number', number) FROM attempt
 )
 SELECT 1 AS changed FROM attempt
+"""
+
+
+# Whoever sends money back for a payment holds its row, so that a chargeback of this moment comes before or after it.
+_LOCK: Final[LiteralString] = """
+SELECT p.object_id, p.number FROM payments p JOIN attempts a ON a.object_id = p.object_id AND a.number = p.number
+WHERE a.key = %(key)s FOR UPDATE OF p
 """
 
 
@@ -190,7 +199,13 @@ async def settle_refund(
         "row": row_json(row or {}),
         "moves": moves_json(moves),
     }
-    changed = await db.fetch_one(_SETTLE, parameters)
+    async with db.transaction() as cursor:
+        await cursor.execute(_LOCK, {"key": key})
+        payment = await cursor.fetchone()
+        await cursor.execute(_SETTLE, parameters)
+        changed = await cursor.fetchone()
+        if payment is not None and changed is not None:
+            await note_returned_twice(cursor, payment | {"at": at})
     return changed is not None or await unchanged(db, key, wanted="settled")
 
 

@@ -35,6 +35,7 @@ from db.catalogue_tables import customers, payment_methods, products
 from db.columns import (
     ACCOUNTS,
     ATTEMPT_STATES,
+    DATED_STATES,
     EVENT_KINDS,
     LIVE_STATES,
     OPEN_STATES,
@@ -52,6 +53,7 @@ from db.columns import (
 )
 from db.export_tables import export_downloads, exports, sealed_secrets
 from db.order_tables import deposits, membership_counters, order_notes, orders, payers, permissions
+from db.repayment_tables import repayments
 from db.watch_tables import incidents, reconciliations
 from db.webhook_tables import webhook_inbox
 from domain.subscription import Status, StepKind
@@ -78,6 +80,7 @@ __all__ = [
     "permissions",
     "products",
     "reconciliations",
+    "repayments",
     "requests",
     "sealed_secrets",
     "subscriptions",
@@ -172,7 +175,9 @@ payments: Final = Table(
     currency(),
     CheckConstraint("number >= 1", name="number_from_one"),
     CheckConstraint("amount_minor > 0", name="amount_positive"),
-    CheckConstraint("(settled_at IS NOT NULL) = (state IN ('settled', 'refunded'))", name="settled_is_dated"),
+    CheckConstraint(
+        f"(settled_at IS NOT NULL) = (state IN ({quoted(DATED_STATES)}))", name="settled_is_dated"
+    ),
     CheckConstraint("(skip_reason IS NOT NULL) = (state = 'skipped')", name="skipped_has_reason"),
     CheckConstraint("num_nonnulls(subscription_id, order_id) = 1", name="of_one_object"),
     # An order is paid once: another slip's payment begins only after the earlier one's has failed.
@@ -235,8 +240,11 @@ attempts: Final = Table(
         "(resolved_at IS NOT NULL) = (state IN ('settled', 'declined', 'abandoned'))",
         name="resolved_is_dated",
     ),
-    CheckConstraint("state <> 'settled' OR gateway_id IS NOT NULL", name="settled_has_gateway_id"),
+    CheckConstraint(
+        "state <> 'settled' OR gateway_id IS NOT NULL OR purpose = 'receipt'", name="settled_has_gateway_id"
+    ),
     CheckConstraint("state <> 'declined' OR decline IS NOT NULL", name="declined_has_reason"),
+    # The charge that goes back; of a repayment and a receipt: the repayment they belong to.
     CheckConstraint("(returns IS NULL) = (purpose = 'charge')", name="returns_a_charge"),
     Index(
         "uq_attempts_live",

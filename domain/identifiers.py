@@ -83,6 +83,15 @@ def order_of_subscription(subscription_id: str) -> str:
     return f"ord_{subscription_id.removeprefix('sub_')}"
 
 
+def repayment_workflow_id(repayment_id: str) -> str:
+    return f"repayment/{repayment_id}"
+
+
+def chargeback_workflow_id(object_id: str, number: int) -> str:
+    """One per payment: whoever tells of the same chargeback tells the same workflow."""
+    return f"chargeback/{object_id}/{number}"
+
+
 def export_workflow_id(export_id: str) -> str:
     return f"export/{export_id}"
 
@@ -93,15 +102,39 @@ def charge_reference(object_id: str, payment_number: int, attempt_number: int) -
 
 
 def refund_reference(
-    object_id: str, payment_number: int, *, twin: str | None = None, attempt: int = 1
+    object_id: str,
+    payment_number: int,
+    *,
+    twin: str | None = None,
+    attempt: int = 1,
+    repayment_id: str | None = None,
 ) -> str:
-    """What a refund is looked up by: of the payment's own charge, or of a second one (its gateway id is `twin`).
+    """What a refund is looked up by: of the payment's own charge, or of a second one (its gateway id is `twin`), which
+    a repayment may have made too.
 
     `attempt` rises only when a person answers a definite refusal with "again".
     """
     what = "refund" if twin is None else f"twin/{twin}"
+    if repayment_id is not None:
+        what = f"repayment/{repayment_id}/{what}"
     again = "" if attempt == 1 else f"/{attempt}"
     return f"{object_id}/{payment_number}/{what}{again}"
+
+
+def chargeback_reference(object_id: str, payment_number: int) -> str:
+    """Our name for the one chargeback that a payment can have."""
+    return f"{object_id}/{payment_number}/chargeback"
+
+
+def repayment_reference(object_id: str, payment_number: int, repayment_id: str, attempt: int) -> str:
+    """What the charge of a repayment is looked up by."""
+    return f"{object_id}/{payment_number}/repayment/{repayment_id}/{attempt}"
+
+
+def repayment_of(reference: str) -> str | None:
+    """The repayment that a reference is about: its charge, or the return of a second one; None: of none."""
+    parts = reference.split("/")
+    return parts[3] if parts[2:3] == ["repayment"] and len(parts) > 3 else None
 
 
 def idempotency_key(purpose: str, reference: str) -> str:

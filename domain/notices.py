@@ -13,7 +13,15 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from domain.errors import TeikiError
-from domain.identifiers import charge_reference, deposit_workflow_id, refund_reference, require_id
+from domain.identifiers import (
+    charge_reference,
+    chargeback_workflow_id,
+    deposit_workflow_id,
+    refund_reference,
+    repayment_of,
+    repayment_workflow_id,
+    require_id,
+)
 from domain.subscription import State
 from domain.unresolved import InFlight
 
@@ -51,16 +59,36 @@ def workflow_concerned(reference: str, *, deposit_id: str | None = None) -> str 
         deposit_id: the slip that was asked for under the reference's payment number, if it was one. What happens to the
             slip, and to late money on it, concerns the slip's own workflow; the payment's refund is the order's.
     """
-    object_id = reference.partition("/")[0]
-    if deposit_id is not None and reference.split("/")[2:3] != ["refund"]:
-        return deposit_workflow_id(deposit_id)
+    object_id, *rest = reference.split("/")
     prefix = object_id.partition("_")[0]
+    if deposit_id is not None and rest[1:2] != ["refund"]:
+        return deposit_workflow_id(deposit_id)
     if prefix not in WORKFLOW_OF:
         return None
     try:
-        return f"{WORKFLOW_OF[prefix]}/{require_id(object_id, prefix)}"
+        require_id(object_id, prefix)
+        if rest[-1:] == ["chargeback"]:
+            return chargeback_workflow_id(object_id, int(rest[0])) if is_number(rest[0]) else None
+        if (repayment_id := repayment_of(reference)) is not None:
+            return repayment_workflow_id(require_id(repayment_id, "rep"))
     except TeikiError:
         return None
+    return f"{WORKFLOW_OF[prefix]}/{object_id}"
+
+
+def payment_told_of(workflow_id: str) -> tuple[str, int] | None:
+    """The payment that a workflow of chargebacks is about; None for every other workflow.
+
+    Others run already when they are told something; this one is started by being told.
+    """
+    kind, _, rest = workflow_id.partition("/")
+    object_id, _, number = rest.partition("/")
+    return (object_id, int(number)) if kind == "chargeback" and is_number(number) else None
+
+
+def is_number(text: str) -> bool:
+    """Whether a part of a reference is a payment's number."""
+    return text.isascii() and text.isdecimal() and len(text) < 10
 
 
 def is_decided(attempt_state: str | None) -> bool:

@@ -177,7 +177,10 @@ class TokenDetails(BaseModel):
 
 
 class CardForm(BaseModel):
-    """The gateway's page that takes a card, for later or for one payment. Its result is asked for by `form_id`, never read from a URL."""
+    """The gateway's page that takes a card, for later or for one payment.
+
+    Its result is asked for by `form_id`, never read from a URL.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -293,7 +296,8 @@ class PaymentGateway(Protocol):
         ...
 
     async def list(self, *, since: datetime, cursor: str | None = None) -> Page:
-        """Every charge, refund and chargeback that appeared in the gateway's book from `since` on, oldest appearance first.
+        """Every charge, refund and chargeback that appeared in the gateway's book from `since` on, oldest appearance
+        first.
 
         A record appears when it is made, or later where look-ups lag. Each page shows records as they stand now;
         `next_cursor` continues after its last one and None means: nothing more for the moment. Records that appear

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from starter.orders import Order
     from starter.subscriptions import Subscription
     from starter.teiki import Teiki
+    from workflows.repayment_messages import Received
 
 __all__ = [
     "CustomField",
@@ -52,6 +53,7 @@ __all__ = [
     "Plan",
     "ProductTerms",
     "ProductType",
+    "Received",
     "ResumePolicy",
     "RetryPolicy",
     "SalesMethod",
@@ -86,6 +88,7 @@ _HOMES = {
     "Plan": "domain.resume",
     "ProductTerms": "domain.product",
     "ProductType": "domain.product",
+    "Received": "workflows.repayment_messages",
     "ResumePolicy": "domain.terms",
     "RetryPolicy": "domain.retry",
     "SalesMethod": "domain.product",

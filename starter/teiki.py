@@ -25,12 +25,14 @@ from runtime.settings import Settings
 from runtime.temporal import connect
 from starter.attention import Attention
 from starter.catalogue import Customers, PaymentMethods, Products
+from starter.chargebacks import Chargebacks
 from starter.deposits import Deposits
 from starter.engine import Engine
 from starter.exports import Exports
 from starter.orders import Orders
 from starter.payments import Payments
 from starter.reconciliation import Reconciliations
+from starter.repayments import Repayments
 from starter.subscriptions import Subscriptions
 from starter.webhooks import Webhooks
 
@@ -54,6 +56,8 @@ class Teiki:
         self.payment_methods = PaymentMethods(self)
         self.attention = Attention(self)
         self.payments = Payments(self)
+        self.chargebacks = Chargebacks(self)
+        self.repayments = Repayments(self)
         self.exports = Exports(self)
         self.reconciliation = Reconciliations(self)
         self.webhooks = Webhooks(self)

@@ -22,7 +22,17 @@ from domain.money import Money
 LIMIT_DEFAULT: Final = 50
 _p, _s, _c, _m = payments.c, payers.c, customers.c, payment_methods.c
 
-PaymentState = Literal["scheduled", "collecting", "settled", "skipped", "failed", "refunded"]
+PaymentState = Literal[
+    "scheduled",
+    "collecting",
+    "settled",
+    "skipped",
+    "failed",
+    "refunded",
+    "chargeback",
+    "partially_repaid",
+    "repaid",
+]
 
 
 class PaymentFilter(BaseModel):
@@ -138,11 +148,23 @@ async def list_payments(
     )
 
 
+async def find_payment(db: Database, object_id: str, number: int) -> PaymentItem | None:
+    """One payment as the list shows it; None: there is no such payment."""
+    query = _query([_p.object_id == object_id, _p.number == number], 1)
+    async with db.reading() as connection:
+        row = (await connection.execute(query)).one_or_none()
+    return _item(row) if row is not None else None
+
+
 def page_query(wanted: PaymentFilter, cursor: str | None, limit: int) -> Select[Any]:
     """The statement of one page; one row more than the page tells whether another follows."""
     conditions = conditions_of(wanted)
     if cursor is not None:
         conditions.append(_after(cursor))
+    return _query(conditions, limit)
+
+
+def _query(conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
     newest_first = (_p.due_at.desc(), _p.object_id.desc(), _p.number.desc())
     # Chosen first, joined then: a page joins at most its own lines.
     p = select(payments).where(*conditions).order_by(*newest_first).limit(limit + 1).subquery("p")

@@ -59,8 +59,8 @@ def _line(row: sqlite3.Row) -> dict[str, Any]:
 
 def audit(db: sqlite3.Connection) -> dict[str, Any]:
     """Everything an auditor needs. `settled` counts charges that settled (a voided one never did);
-    `net` is `settled` minus `refunded` and `charged_back`; `fees` what was kept of it for remittances, failed ones too. `balanced`: the
-    ledger's lines sum to zero and agree with both.
+    `net` is `settled` minus `refunded` and `charged_back`; `fees` what was kept of it for remittances, failed ones too.
+    `balanced`: the ledger's lines sum to zero and agree with both.
     """
     records = [shown(row) for row in db.execute("SELECT * FROM movements ORDER BY seq")]
     settled: Counter[str] = Counter()

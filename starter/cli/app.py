@@ -10,12 +10,14 @@ from starter.cli import (
     attention,
     books,
     catalogue,
+    chargeback,
     deposit,
     exports,
     gateway,
     order,
     payment,
     products,
+    repayment,
     services,
     subscription,
     ticket,
@@ -59,6 +61,8 @@ app.add_typer(exports.app, name="export")
 app.add_typer(order.app, name="order")
 app.add_typer(ticket.app, name="ticket")
 app.add_typer(deposit.app, name="deposit")
+app.add_typer(chargeback.app, name="chargeback")
+app.add_typer(repayment.app, name="repayment")
 app.add_typer(attention.app, name="attention")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")

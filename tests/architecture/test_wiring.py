@@ -10,21 +10,27 @@ import pytest
 from temporalio import activity
 
 from activities.billing import BillingActivities
+from activities.chargebacks import ChargebacksActivities
 from activities.contracts.billing import BillingContract
+from activities.contracts.chargebacks import ChargebacksContract
 from activities.contracts.exports import ExportsContract
 from activities.contracts.orders import OrdersContract
 from activities.contracts.reconciliation import ReconciliationContract
 from activities.contracts.records import RecordsContract
+from activities.contracts.repayments import RepaymentsContract
 from activities.contracts.webhooks import WebhooksContract
 from activities.exports import ExportsActivities
 from activities.orders import OrdersActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
+from activities.repayments import RepaymentsActivities
 from activities.webhooks import WebhooksActivities
 from tests.architecture.reading import ROOT, modules, name_of, tree
 
 IMPLEMENTED = {
     BillingContract: BillingActivities,
+    ChargebacksContract: ChargebacksActivities,
+    RepaymentsContract: RepaymentsActivities,
     OrdersContract: OrdersActivities,
     ExportsContract: ExportsActivities,
     ReconciliationContract: ReconciliationActivities,
