@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from db.reads import payments as reads
 from db.reads.payments import PaymentFilter, PaymentItem, PaymentPage
@@ -11,6 +11,7 @@ from domain.identifiers import require_id
 from domain.notices import is_number
 
 if TYPE_CHECKING:
+    from starter.repayments import Added
     from starter.teiki import Teiki
 
 
@@ -45,6 +46,10 @@ class Payments:
     ) -> PaymentPage:
         """One page, the latest due first; `next_cursor` asks for the next."""
         return await reads.list_payments(await self._teiki.database(), filter, cursor=cursor, limit=limit)
+
+    async def add_repayment(self, name: str, **how: Any) -> Added:
+        """Get money back for a payment that was charged back: `teiki.repayments.add`, by its other name."""
+        return await self._teiki.repayments.add(name, **how)
 
     async def find(self, name: str) -> PaymentItem:
         """One payment, `OBJECT/NUMBER`.
