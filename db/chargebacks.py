@@ -20,7 +20,7 @@ from domain.identifiers import chargeback_reference, idempotency_key
 from domain.money import Money
 
 _CHARGE: Final[LiteralString] = """
-SELECT key, gateway_id, payment_method_id, amount_minor, currency FROM attempts
+SELECT reference, gateway_id, payment_method_id, amount_minor, currency FROM attempts
 WHERE object_id = %(object_id)s AND number = %(number)s AND purpose = 'charge' AND state = 'settled'
 """
 _EARLIER: Final[LiteralString] = """
@@ -142,7 +142,7 @@ async def _take(cursor: Cursor, payment: dict[str, Any], shown: Shown | None, *,
     charge = await _one(cursor, _CHARGE, payment)
     if charge is None:
         raise Refused(ErrorCode.INVALID_STATUS, "Only a payment that was made can be charged back.")
-    reference = chargeback_reference(payment["object_id"], payment["number"])
+    reference = chargeback_reference(charge["reference"])
     payment |= {"key": idempotency_key("chargeback", reference), "reference": reference}
     earlier = await _one(cursor, _EARLIER, payment)
     if earlier is not None and (shown is None or earlier["state"] == "settled"):

@@ -121,9 +121,9 @@ def refund_reference(
     return f"{object_id}/{payment_number}/{what}{again}"
 
 
-def chargeback_reference(object_id: str, payment_number: int) -> str:
-    """Our name for the one chargeback that a payment can have."""
-    return f"{object_id}/{payment_number}/chargeback"
+def chargeback_reference(charge_reference: str) -> str:
+    """The name of a charge's one chargeback, which nobody asked for: as the gateway names it."""
+    return f"{charge_reference}/chargeback"
 
 
 def repayment_reference(object_id: str, payment_number: int, repayment_id: str, attempt: int) -> str:
