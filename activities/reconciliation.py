@@ -1,5 +1,7 @@
 """Do the books agree? The gateway's list against attempts and ledger, and back (spec: charging.md §§2.6, 3).
 
+A chargeback that nobody has told of is no difference but news: nothing may depend on a webhook's arrival.
+
 The gateway's list is read page by page; beside each batch go the ledger entries of the same time, so that memory holds
 two batches however long the window is. A booking whose movement was not in sight is asked for by its id before it is
 called missing: lists lag, and a movement may be older than its booking. What is younger than the gateway's in-flight
@@ -16,7 +18,6 @@ from typing import Final, Literal
 from temporalio import activity
 
 from activities.contracts.reconciliation import (
-    CHARGEBACKS_MAX,
     COMPARE,
     MISSING_WORKFLOWS,
     SHOWN_MAX,
@@ -28,11 +29,10 @@ from activities.contracts.reconciliation import (
     ReconciliationInput,
     Report,
     Totals,
-    UnheardChargeback,
     Window,
 )
 from activities.engine_census import EngineCensus
-from db import incidents, reconciliations
+from db import incidents, reconciliations, webhook_inbox
 from db.engine import Database
 from domain.reconciliation import (
     DECISION_PATIENCE,
@@ -59,7 +59,7 @@ _OBJECTS_OF_A_BATCH: Final = 200
 
 @dataclass(frozen=True)
 class ReconciliationActivities(ReconciliationContract):
-    """Reads the gateway, the books and the engine; writes incidents and reports only."""
+    """Reads the gateway, the books and the engine; writes incidents, reports, and news of chargebacks."""
 
     db: Database
     gateway: PaymentGateway
@@ -179,7 +179,7 @@ class _Comparison:
                 known.append(by_gateway_id[item.gateway_id])
             movement = _movement(item)
             if is_news(movement, known):
-                self._hear_of(movement)
+                await self._hear_of(movement)
                 continue
             verdict = judge(movement, known)
             totals = report.totals.setdefault(item.amount.currency, Totals())
@@ -193,15 +193,20 @@ class _Comparison:
                 await self._difference(verdict.difference, is_young=is_young)
         report.movements += len(items)
 
-    def _hear_of(self, movement: Movement) -> None:
-        """A chargeback that no webhook told of: the workflow books it, and what is left over the next run finds."""
+    async def _hear_of(self, movement: Movement) -> None:
+        """A chargeback that no webhook told of is put where a webhook would have put it; each run tells it once."""
         assert self.progress is not None
-        report = self.progress.report
-        payment = _payment(movement.reference)
-        report.in_flight += 1
-        if payment is not None and len(report.chargebacks) < CHARGEBACKS_MAX:
-            news = UnheardChargeback(object_id=payment[0], number=payment[1])
-            report.chargebacks = [*report.chargebacks, news]
+        self.progress.report.in_flight += 1
+        self.progress.report.chargebacks += 1
+        await webhook_inbox.store(
+            self.desk.db,
+            gateway=self.window.gateway,
+            event_id=f"reconciled:{movement.gateway_id}:{self.window.until:%Y%m%dT%H%M%S%f}",
+            kind="chargeback.reconciled",
+            reference=movement.reference,
+            gateway_id=movement.gateway_id,
+            body=b"",
+        )
 
     # ------------------------------------------------------------------ our books → gateway
 

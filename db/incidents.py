@@ -26,6 +26,7 @@ WITH incident AS (
                                              'amount_minor', amount_minor, 'currency', currency)) AS told,
         -- A slip is named as what it is; the function knows orders and subscriptions.
         CASE WHEN left(subject_id, 4) = 'kon_' THEN jsonb_build_object('deposit_id', subject_id)
+             WHEN left(subject_id, 4) = 'rep_' THEN jsonb_build_object('repayment_id', subject_id)
              ELSE object_named(subject_id) END AS named_subject
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, number, data)
@@ -46,6 +47,7 @@ WITH incident AS (
     WHERE id = %(id)s AND closed_at IS NULL
     RETURNING id, kind, subject_id, number, closed_at, jsonb_build_object('incident_id', id, 'kind', kind) AS told,
         CASE WHEN left(subject_id, 4) = 'kon_' THEN jsonb_build_object('deposit_id', subject_id)
+             WHEN left(subject_id, 4) = 'rep_' THEN jsonb_build_object('repayment_id', subject_id)
              ELSE object_named(subject_id) END AS named_subject
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, comment, number, data)

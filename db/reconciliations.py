@@ -86,6 +86,8 @@ _ALL_RUNNING: Final[LiteralString] = """(
     SELECT id, status FROM orders WHERE status NOT IN ('canceled', 'expired') OR next_at IS NOT NULL
     UNION ALL
     SELECT id, status FROM deposits WHERE status IN ('requested', 'issued', 'preliminary')
+    UNION ALL
+    SELECT id, status FROM repayments WHERE status = 'open'
 ) AS running
 """
 _RUNNING: Final[LiteralString] = (

@@ -55,9 +55,7 @@ _NEEDS_NEW_CARD: Final = frozenset(
         DeclineCode.FRAUD_SUSPECTED,
     }
 )
-_BLOCKED: Final = frozenset(
-    {DeclineCode.CUSTOMER_BLOCKED, DeclineCode.PAYMENT_METHOD_BLOCKED, DeclineCode.NOTHING_OWED}
-)
+_BLOCKED: Final = frozenset({DeclineCode.CUSTOMER_BLOCKED, DeclineCode.PAYMENT_METHOD_BLOCKED})
 
 
 def category_of(code: DeclineCode) -> DeclineCategory:

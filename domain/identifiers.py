@@ -53,14 +53,15 @@ def deposit_workflow_id(deposit_id: str) -> str:
 
 
 def workflow_id_of(object_id: str) -> str:
-    """The workflow of a subscription, an order or a slip.
+    """The workflow of a subscription, an order, a slip or a repayment.
 
     Raises:
         TeikiError: `invalid_input` for what is none of them; ids become parts of queries.
     """
     prefix = object_id.partition("_")[0]
-    name = {"ord": order_workflow_id, "kon": deposit_workflow_id}.get(prefix, subscription_workflow_id)
-    return name(require_id(object_id, prefix if prefix in ("ord", "kon") else "sub"))
+    names = {"ord": order_workflow_id, "kon": deposit_workflow_id, "rep": repayment_workflow_id}
+    name = names.get(prefix, subscription_workflow_id)
+    return name(require_id(object_id, prefix if prefix in names else "sub"))
 
 
 def deposit_id(order_id: str, number: int) -> str:

@@ -8,17 +8,9 @@ an incident for people. Workflow id `reconciliation/<gateway>…`.
 from __future__ import annotations
 
 from temporalio import workflow
-from temporalio.exceptions import WorkflowAlreadyStartedError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contracts.chargebacks import ChargebackOrder
-    from activities.contracts.reconciliation import (
-        ReconciliationContract,
-        ReconciliationInput,
-        Report,
-        UnheardChargeback,
-    )
-    from domain.identifiers import chargeback_workflow_id
+    from activities.contracts.reconciliation import ReconciliationContract, ReconciliationInput, Report
     from workflows.options import LONG, RECORD
 
 
@@ -32,23 +24,8 @@ class Reconciliation:
         report = await workflow.execute_activity_method(
             ReconciliationContract.compare, window, summary="gateway, attempts, ledger", **LONG
         )
-        for unheard in report.chargebacks:
-            await self._take_on(unheard)
         report = await workflow.execute_activity_method(
             ReconciliationContract.missing_workflows, report, summary="is everyone running?", **LONG
         )
         await workflow.execute_activity_method(ReconciliationContract.store, report, **RECORD)
         return report
-
-    async def _take_on(self, unheard: UnheardChargeback) -> None:
-        """A chargeback of which no webhook came: nothing depends on one."""
-        try:
-            await workflow.start_child_workflow(
-                "Chargeback",
-                ChargebackOrder(object_id=unheard.object_id, number=unheard.number, at=workflow.now()),
-                id=chargeback_workflow_id(unheard.object_id, unheard.number),
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                static_summary=f"was payment {unheard.number} charged back?",
-            )
-        except WorkflowAlreadyStartedError:
-            workflow.logger.info("somebody looks into this chargeback already")

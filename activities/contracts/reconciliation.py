@@ -21,10 +21,6 @@ SHOWN_MAX: Final = 20
 """Differences named in a report; the rest is counted, and all are incidents."""
 
 
-CHARGEBACKS_MAX: Final = 200
-"""Chargebacks that one run takes on; more are left to the next."""
-
-
 class ReconciliationInput(BaseModel):
     """`since`: from when; None: from a day before the end of the last run, or from the beginning."""
 
@@ -70,13 +66,6 @@ class FoundDifference(BaseModel):
     facts: dict[str, Any] = Field(default_factory=dict)
 
 
-class UnheardChargeback(BaseModel):
-    """A payment that the gateway's book shows as charged back, of which no webhook came."""
-
-    object_id: str
-    number: int
-
-
 class Report(BaseModel):
     """What a run found.
 
@@ -90,7 +79,7 @@ class Report(BaseModel):
         workflows: subscriptions, orders and slips asked about in the engine; None where it cannot be asked.
         workflows_missing: of those, how many the engine does not run; each is an incident of its own.
         missing_workflows: the first of them.
-        chargebacks: that nobody had told of; each is taken on by a workflow of its own.
+        chargebacks: that nobody had told of: put into the inbox of webhooks, as if they had come that way.
     """
 
     gateway: str
@@ -107,7 +96,7 @@ class Report(BaseModel):
     workflows: int | None = None
     workflows_missing: int = 0
     missing_workflows: list[str] = Field(default_factory=list)
-    chargebacks: list[UnheardChargeback] = Field(default_factory=list)
+    chargebacks: int = 0
 
     @classmethod
     def begun(cls, window: Window) -> Report:
