@@ -118,7 +118,7 @@ def _payments(detail: SubscriptionDetail) -> Table:
             first = (*map(Text, head), state) if index == 0 else ("", "", "", "")
             table.add_row(
                 *first,
-                Text(str(attempt.attempt) if attempt.purpose == "charge" else _GOING_BACK[attempt.purpose]),
+                Text(_NO_CHARGES.get(attempt.purpose, str(attempt.attempt))),
                 Text(short(attempt.sent_at, detail.zone)),
                 _outcome(attempt),
                 Text(attempt.gateway_id or ""),
@@ -128,7 +128,13 @@ def _payments(detail: SubscriptionDetail) -> Table:
     return table
 
 
-_GOING_BACK: Final = {"refund": "refund", "twin": "refund of a double charge"}
+_NO_CHARGES: Final = {
+    "refund": "refund",
+    "twin": "refund of a double charge",
+    "chargeback": "chargeback",
+    "repayment": "repayment",
+    "receipt": "repayment, otherwise",
+}
 
 
 def _no_attempt(payment: PaymentDetail) -> str:
