@@ -35,6 +35,7 @@ from runtime.embedded.postgres import EmbeddedPostgres
 from tests.activities.bank_desk import BankDesk
 from tests.chaos.audit_books import Terms
 from tests.chaos.auditor import PROMISES, audit
+from tests.chaos.bank_breaks import BANK_BREAKS, repaid_life
 from tests.db.house import NOW, House, happening, transition
 from tests.gateways.deposits import issue, remit
 
@@ -85,7 +86,7 @@ async def a_world(postgres: EmbeddedPostgres) -> AsyncIterator[World]:
         db = Database.connect(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=2)
         try:
             orders = await _lived(House(db), BillingActivities(db, gateway), remote)
-            repaid = await _repaid(BankDesk(db, gateway, remote, House(db), url=sandbox.base_url))
+            repaid = await repaid_life(BankDesk(db, gateway, remote, House(db), url=sandbox.base_url))
         finally:
             await db.close()  # a database with connections cannot be copied
             await gateway.close()
@@ -132,18 +133,6 @@ async def _lived(
     )
     assert (await run(billing.charge, _charge(blocked, 1))).decline == "customer_blocked"
     return paid, returned, resting
-
-
-async def _repaid(bank: BankDesk) -> OpenInput:
-    order = await bank.charged_back()
-    # Its bank works an hour later than everybody else here: nothing is due to it by then.
-    done = "UPDATE subscriptions SET next_kind = NULL, next_at = NULL WHERE id = %s RETURNING id"
-    await bank.house.rows(done, order.subscription_id)
-    assert (await bank.open(bank.manual(order, 300))).outcome == "opened"
-    link = bank.link(order)
-    assert (await bank.open(link)).outcome == "opened"
-    assert (await bank.pay(order, link)).outcome == "settled"
-    return order
 
 
 def _charge(order: OpenInput, attempt: int) -> ChargeInput:
@@ -200,6 +189,7 @@ RESENT = (
     + OF_PAID
 )
 BREAKS = {
+    **BANK_BREAKS,
     "one request made two subscriptions": (
         {"I1"},
         (
@@ -224,25 +214,6 @@ BREAKS = {
             " SELECT attempt_key, kind, debit_account, credit_account, amount_minor, currency, at FROM ledger"
             " WHERE kind = 'refund'"
         ),
-    ),
-    "a chargeback is not booked": ({"I2", "I3"}, "DELETE FROM ledger WHERE kind = 'chargeback'"),
-    "a chargeback is in the wrong account": (
-        {"I2"},
-        "UPDATE ledger SET debit_account = 'refunds' WHERE kind = 'chargeback'",
-    ),
-    "more was repaid than charged back": (
-        {"I2", "I3"},
-        "UPDATE attempts SET amount_minor = 301 WHERE purpose = 'receipt'",
-    ),
-    "a repayment is booked where the gateway has it not": (
-        {"I2"},
-        "UPDATE ledger SET debit_account = 'gateway_receivable' WHERE debit_account = 'cash'",
-    ),
-    "a chargeback was announced to nobody": ({"I6"}, "DELETE FROM outbox WHERE topic = 'payment.chargeback'"),
-    "a repayment has no event": ({"I6"}, "DELETE FROM history WHERE kind = 'repayment'"),
-    "a payment says chargeback and nothing was charged back": (
-        {"I6"},
-        "UPDATE payments SET state = 'chargeback' WHERE object_id = '{paid}'",
     ),
     "the attempt of a charge is gone": (
         {"I2", "I3", "I6"},
