@@ -33,6 +33,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.billing import BillingActivities
 from activities.blocking import BlockingActivities
+from activities.chargebacks import ChargebacksActivities
 from activities.contracts.exports import SweepExports
 from activities.contracts.notifications import Deliver
 from activities.contracts.reconciliation import ReconciliationInput
@@ -46,6 +47,7 @@ from activities.notifications import NotificationsActivities
 from activities.orders import OrdersActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
+from activities.repayments import RepaymentsActivities
 from activities.webhooks import WebhooksActivities
 from db.circuits import CircuitRows
 from db.engine import Database
@@ -72,12 +74,14 @@ from workflows.catalogue import (
     PutCustomerEntry,
     PutProductEntry,
 )
+from workflows.chargeback import Chargeback
 from workflows.credit import Credit
 from workflows.export import Export, ExportSweep
 from workflows.konbini_deposit import KonbiniDeposit
 from workflows.notifications import Notifications
 from workflows.order import Order
 from workflows.reconciliation import Reconciliation
+from workflows.repayment import Repayment
 from workflows.subscription import Subscription
 from workflows.webhook_inbox import WebhookInbox
 
@@ -96,6 +100,8 @@ BILLING_WORKFLOWS = [
     IdentifyEntry,
     WebhookInbox,
     Notifications,
+    Chargeback,
+    Repayment,
 ]
 EXPORT_WORKFLOWS = [Export, ExportSweep]
 WORKFLOWS = [*BILLING_WORKFLOWS, *EXPORT_WORKFLOWS]
@@ -141,8 +147,11 @@ async def _billing(settings: Settings, client: Client, database: Database) -> As
         orders = OrdersActivities(database, gateway, commands)
         blocking = BlockingActivities(database, commands)
         reconciliation = ReconciliationActivities(database, gateway, EngineCensus(client))
-        webhooks = WebhooksActivities(database, EngineBell(client).ring)
+        bell = EngineBell(client, settings.task_queue, lambda: datetime.now(UTC))
+        webhooks = WebhooksActivities(database, bell.ring)
         notifications = NotificationsActivities(database, endpoints.post, endpoint_unsealer(settings))
+        chargebacks = ChargebacksActivities(database, gateway, commands, settings.chargeback_access)
+        repayments = RepaymentsActivities(database)
         async with Worker(
             client,
             workflows=BILLING_WORKFLOWS,
@@ -155,6 +164,8 @@ async def _billing(settings: Settings, client: Client, database: Database) -> As
                 *reconciliation.registered(),
                 *webhooks.registered(),
                 *notifications.registered(),
+                *chargebacks.registered(),
+                *repayments.registered(),
             ],
             **options_of(settings),
         ):

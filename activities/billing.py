@@ -25,11 +25,18 @@ from activities.contracts.billing import (
     VerifyInput,
     VerifyResult,
 )
-from activities.protocol import Movement
-from db import attempts, fees, second_refunds, twins
+from activities.protocol import Movement, amount_of
+from activities.refund_movements import Credit, Refund, TwinReturn
+from activities.repayment_movement import RepaymentCharge
+from db import attempts, second_refunds, twins
 from db.engine import Database
-from domain.identifiers import charge_reference, credit_reference, idempotency_key, refund_reference
-from domain.money import Money
+from domain.identifiers import (
+    charge_reference,
+    credit_reference,
+    idempotency_key,
+    refund_reference,
+    repayment_reference,
+)
 from domain.unresolved import Mode
 from gateways.port import (
     ChargeOutcome,
@@ -51,11 +58,14 @@ class BillingActivities(BillingContract):
 
     @activity.defn(name=CHARGE)
     async def charge(self, order: ChargeInput) -> Outcome:
-        make = _Charge if order.konbini is None else _Slip
+        make: type[_Charge | RepaymentCharge] = _Charge if order.konbini is None else _Slip
+        if order.repayment is not None:
+            make = RepaymentCharge
+        repayment_id = order.repayment.repayment_id if order.repayment else None
         outcome = await make(
             db=self.db,
             gateway=self.gateway,
-            reference=charge_reference(order.object_id, order.number, order.attempt),
+            reference=_charge_reference(order.object_id, order.number, order.attempt, repayment_id),
             at=order.learned_at or order.at,
             order=order,
         ).bring_forward()
@@ -64,10 +74,16 @@ class BillingActivities(BillingContract):
 
     @activity.defn(name=REFUND)
     async def refund(self, order: RefundInput) -> Outcome:
-        make = _Refund if order.returns is None else _TwinReturn
-        reference = refund_reference(order.object_id, order.number, twin=order.returns, attempt=order.attempt)
+        make = Refund if order.returns is None else TwinReturn
+        reference = refund_reference(
+            order.object_id,
+            order.number,
+            twin=order.returns,
+            attempt=order.attempt,
+            repayment_id=order.repayment_id,
+        )
         if order.credit_id is not None:
-            make = _Credit
+            make = Credit
             reference = credit_reference(
                 order.object_id, order.number, order.credit_id, attempt=order.attempt
             )
@@ -83,8 +99,8 @@ class BillingActivities(BillingContract):
     async def verify(self, order: VerifyInput) -> VerifyResult:
         if order.credit_id is not None:
             return await self._verify_credit(order, order.credit_id)
-        reference = charge_reference(order.object_id, order.number, order.attempt)
-        key = idempotency_key("charge", reference)
+        reference = _charge_reference(order.object_id, order.number, order.attempt, order.repayment_id)
+        key = idempotency_key("repayment" if order.repayment_id else "charge", reference)
         attempt = await attempts.read_attempt(self.db, key)
         if attempt is None:
             return VerifyResult(is_clear=True)
@@ -147,7 +163,9 @@ class BillingActivities(BillingContract):
         return entry.model_copy(update={"state": states.get(voided.kind, "pending")})
 
     async def _book_twin(self, order: VerifyInput, charge_key: str, entry: GatewayCharge) -> None:
-        reference = refund_reference(order.object_id, order.number, twin=entry.gateway_id)
+        reference = refund_reference(
+            order.object_id, order.number, twin=entry.gateway_id, repayment_id=order.repayment_id
+        )
         is_new = await twins.book_twin(
             self.db,
             charge_key=charge_key,
@@ -190,7 +208,7 @@ class _Charge(Movement):
         assert begun.token is not None
         return await self.gateway.charge(
             token=begun.token,
-            amount=_amount(begun),
+            amount=amount_of(begun),
             reference=self.reference,
             idempotency_key=self.key,
             installments=self.order.installments,
@@ -246,7 +264,7 @@ class _Slip(_Charge):
         assert slip is not None
         return await self.gateway.create_konbini(
             store=slip.store,
-            amount=_amount(begun),
+            amount=amount_of(begun),
             customer_name=slip.customer_name,
             phone=slip.phone,
             deadline_at=slip.deadline_at,
@@ -274,107 +292,10 @@ class _Slip(_Charge):
         return {"gateway_id": pending.gateway_id, "preliminary": pending.preliminary, "slip": numbers}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Refund(Movement):
-    """What is left of a settled payment, back to the customer."""
-
-    order: RefundInput
-    purpose: ClassVar[str] = "refund"
-    refusal_waits: ClassVar[bool] = True
-
-    async def bring_forward(self) -> Outcome:
-        outcome = await super().bring_forward()
-        if outcome.outcome != "settled":
-            return outcome
-        attempt = await attempts.read_attempt(self.db, self.key)
-        returned_minor = 0 if attempt is None else attempt.amount_minor
-        return outcome.model_copy(update={"returned_minor": returned_minor})
-
-    async def begin(self) -> attempts.Begun:
-        return await attempts.begin_refund(
-            self.db,
-            key=self.key,
-            reference=self.reference,
-            object_id=self.order.object_id,
-            number=self.order.number,
-            attempt=self.order.attempt,
-            credit_id=self.order.credit_id,
-            at=self.order.at,
-            resend_unsent=self.order.mode is Mode.SEND,
-        )
-
-    async def transmit(self, begun: attempts.Begun) -> ChargeOutcome:
-        assert begun.charge_id is not None
-        return await self.gateway.refund(
-            charge_id=begun.charge_id,
-            amount=_amount(begun),
-            reference=self.reference,
-            idempotency_key=self.key,
-            bank_account=self.order.bank_account,
-        )
-
-    async def write_settled(self, settled: Settled, *, doubtful: bool) -> None:
-        await fees.book_fee(self.db, key=self.key, fee_minor=settled.fee_minor, at=self.at)
-        await attempts.settle_refund(
-            self.db,
-            key=self.key,
-            gateway_id=settled.gateway_id,
-            at=self.at,
-            reason=self.order.reason,
-            idempotency_check_failed=settled.idempotency_check_failed,
-            doubtful=doubtful and self.is_verified_later,
-        )
-
-    async def write_declined(self, declined: Declined, *, doubtful: bool) -> None:
-        await self.write_refused(declined)
-        await attempts.decline_refund(
-            self.db,
-            key=self.key,
-            decline=declined.code.value,
-            gateway_code=declined.gateway_code,
-            gateway_id=declined.gateway_id,
-            at=self.at,
-            doubtful=doubtful and self.is_verified_later,
-        )
-
-    async def write_refused(self, declined: Declined) -> None:
-        await fees.book_fee(self.db, key=self.key, fee_minor=declined.fee_minor, at=self.at)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Credit(_Refund):
-    """What a credit reserved of a settled payment, back to the customer."""
-
-    is_verified_later: ClassVar[bool] = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class _TwinReturn(_Refund):
-    """A second charge for one payment, back to the customer. Its row was made when it was found."""
-
-    async def begin(self) -> attempts.Begun:
-        assert self.order.returns is not None
-        return await twins.begin_return(
-            self.db,
-            key=self.key,
-            reference=self.reference,
-            gateway_id=self.order.returns,
-            attempt=self.order.attempt,
-            at=self.order.at,
-            resend_unsent=self.order.mode is Mode.SEND,
-        )
-
-    async def write_settled(self, settled: Settled, *, doubtful: bool) -> None:
-        await fees.book_fee(self.db, key=self.key, fee_minor=settled.fee_minor, at=self.at)
-        await twins.settle_return(
-            self.db, key=self.key, gateway_id=settled.gateway_id, at=self.at, reason=self.order.reason
-        )
-
-
-def _amount(begun: attempts.Begun) -> Money:
-    assert begun.amount_minor is not None
-    assert begun.currency is not None
-    return Money(minor=begun.amount_minor, currency=begun.currency)
+def _charge_reference(object_id: str, number: int, attempt: int, repayment_id: str | None) -> str:
+    if repayment_id is None:
+        return charge_reference(object_id, number, attempt)
+    return repayment_reference(object_id, number, repayment_id, attempt)
 
 
 def _count(outcome: Outcome) -> None:

@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.identifiers import workflow_id_of
 
-_TYPES = "'Subscription', 'Order', 'KonbiniDeposit', 'Credit'"
+_TYPES = "'Subscription', 'Order', 'KonbiniDeposit', 'Credit', 'Repayment'"
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import ErrorCode
-from domain.identifiers import deposit_workflow_id, subscription_workflow_id
+from domain.identifiers import deposit_workflow_id, order_workflow_id, subscription_workflow_id
 
 _TOO_LATE = {
     ErrorCode.INVALID_STATUS.value,
+    ErrorCode.PERMISSION_NOT_ACTIVE.value,
     ErrorCode.NOT_BLOCKED.value,
     ErrorCode.CUSTOMER_BLOCKED.value,
     "payment_method_blocked",
@@ -39,6 +40,19 @@ class EngineCommands:
             subscription_id, "cancel", request_id=request_id, actor=actor, comment=comment, mode="now"
         )
 
+    async def suspend_subscription(self, subscription_id: str, *, request_id: str, comment: str) -> bool:
+        """Stop charging; under one request id once.
+
+        Returns:
+            False when it is suspended already, has ended, or was never paid.
+
+        Raises:
+            RPCError, WorkflowUpdateFailedError: it could not be told; try again.
+        """
+        return await self.command_subscription(
+            subscription_id, "suspend", request_id=request_id, actor="system", comment=comment
+        )
+
     async def command_subscription(self, subscription_id: str, update: str, **command: str) -> bool:
         """Any of its updates; `command` holds `request_id`, `actor`, `comment` and the update's own arguments.
 
@@ -48,7 +62,23 @@ class EngineCommands:
         Raises:
             RPCError, WorkflowUpdateFailedError: it could not be told; try again.
         """
-        handle = self._client.get_workflow_handle(subscription_workflow_id(subscription_id))
+        return bool(await self._command(subscription_workflow_id(subscription_id), update, command))
+
+    async def revoke_access(self, order_id: str, *, request_id: str, comment: str) -> bool | None:
+        """End the access that an order brought; under one request id once.
+
+        Returns:
+            False when there is none any more; None when the order's workflow has ended.
+
+        Raises:
+            RPCError, WorkflowUpdateFailedError: it could not be told; try again.
+        """
+        command = {"request_id": request_id, "actor": "system", "comment": comment}
+        return await self._command(order_workflow_id(order_id), "revoke_access", command)
+
+    async def _command(self, workflow_id: str, update: str, command: dict[str, str]) -> bool | None:
+        """True: done, now or before; False: something else came first; None: it is not running."""
+        handle = self._client.get_workflow_handle(workflow_id)
         try:
             await handle.execute_update(update, command, id=command["request_id"])
         except WorkflowUpdateFailedError as error:
@@ -57,7 +87,7 @@ class EngineCommands:
             raise
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
-                return False
+                return None
             raise
         return True
 

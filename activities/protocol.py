@@ -288,15 +288,20 @@ class Movement(ABC):
         return in_s if doubtful and self.is_verified_later else None
 
 
+def amount_of(begun: attempts.Begun) -> Money:
+    """What the movement moves, as first written down."""
+    assert begun.amount_minor is not None
+    assert begun.currency is not None
+    return Money(minor=begun.amount_minor, currency=begun.currency)
+
+
 def _is_doubtful(begun: attempts.Begun) -> bool:
     return begun.needs_verification or (begun.outcome == "existing" and begun.state in _DOUBTFUL)
 
 
 def _read(begun: attempts.Begun, entry: GatewayCharge) -> Found:
     """A record of the gateway's as an outcome; one about another amount is nobody's to decide."""
-    assert begun.amount_minor is not None
-    assert begun.currency is not None
-    if entry.amount != Money(minor=begun.amount_minor, currency=begun.currency):
+    if entry.amount != amount_of(begun):
         return Disputed(f"the gateway shows {entry.amount} under this reference")
     return entry.outcome()
 

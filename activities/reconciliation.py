@@ -1,5 +1,7 @@
 """Do the books agree? The gateway's list against attempts and ledger, and back (spec: charging.md §§2.6, 3).
 
+A chargeback that nobody has told of is no difference but news: nothing may depend on a webhook's arrival.
+
 The gateway's list is read page by page; beside each batch go the ledger entries of the same time, so that memory holds
 two batches however long the window is. A booking whose movement was not in sight is asked for by its id before it is
 called missing: lists lag, and a movement may be older than its booking. What is younger than the gateway's in-flight
@@ -30,15 +32,17 @@ from activities.contracts.reconciliation import (
     Window,
 )
 from activities.engine_census import EngineCensus
-from db import incidents, reconciliations
+from db import incidents, reconciliations, webhook_inbox
 from db.engine import Database
 from domain.reconciliation import (
     DECISION_PATIENCE,
     IN_FLIGHT_GRACE,
+    MOVEMENT_BOOKINGS,
     Attempt,
     Difference,
     Movement,
     booked_unsettled,
+    is_news,
     judge,
     missing,
     stuck,
@@ -55,7 +59,7 @@ _OBJECTS_OF_A_BATCH: Final = 200
 
 @dataclass(frozen=True)
 class ReconciliationActivities(ReconciliationContract):
-    """Reads the gateway, the books and the engine; writes incidents and reports only."""
+    """Reads the gateway, the books and the engine; writes incidents, reports, and news of chargebacks."""
 
     db: Database
     gateway: PaymentGateway
@@ -174,6 +178,9 @@ class _Comparison:
             if item.gateway_id in by_gateway_id:
                 known.append(by_gateway_id[item.gateway_id])
             movement = _movement(item)
+            if is_news(movement, known):
+                await self._hear_of(movement)
+                continue
             verdict = judge(movement, known)
             totals = report.totals.setdefault(item.amount.currency, Totals())
             totals.gateway += movement.signed
@@ -185,6 +192,21 @@ class _Comparison:
                 is_young = verdict.is_young or item.created_at > self.window.judged_until
                 await self._difference(verdict.difference, is_young=is_young)
         report.movements += len(items)
+
+    async def _hear_of(self, movement: Movement) -> None:
+        """A chargeback that no webhook told of is put where a webhook would have put it; each run tells it once."""
+        assert self.progress is not None
+        self.progress.report.in_flight += 1
+        self.progress.report.chargebacks += 1
+        await webhook_inbox.store(
+            self.desk.db,
+            gateway=self.window.gateway,
+            event_id=f"reconciled:{movement.gateway_id}:{self.window.until:%Y%m%dT%H%M%S%f}",
+            kind="chargeback.reconciled",
+            reference=movement.reference,
+            gateway_id=movement.gateway_id,
+            body=b"",
+        )
 
     # ------------------------------------------------------------------ our books → gateway
 
@@ -209,7 +231,7 @@ class _Comparison:
         is_young = entry.booked_at > self.window.judged_until
         if entry.kind == "correction" and attempt.returns is not None:
             gateway_id = attempt.returns
-        elif entry.kind in ("charge", "refund"):
+        elif entry.kind in MOVEMENT_BOOKINGS and attempt.purpose != "receipt":
             if attempt.state != "settled" or attempt.gateway_id is None:
                 await self._difference(booked_unsettled(attempt, ledger=net), is_young=is_young)
                 return
@@ -300,4 +322,5 @@ def _movement(item: GatewayCharge) -> Movement:
         minor=item.amount.minor,
         currency=item.amount.currency,
         state=item.state,
+        charge_id=item.charge_id,
     )

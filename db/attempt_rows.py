@@ -62,7 +62,7 @@ class AttemptRow:
     object_id: str
     number: int
     attempt: int
-    purpose: Literal["charge", "refund", "twin"]
+    purpose: Literal["charge", "refund", "twin", "chargeback", "repayment", "receipt"]
     reference: str
     state: AttemptStateName
     payment_method_id: str
@@ -109,7 +109,7 @@ UPDATE attempts SET needs_verification = false, verified_at = %(at)s WHERE key =
 _CLAIM_RESEND: Final[LiteralString] = """
 WITH who AS (
     SELECT a.key,
-           CASE WHEN a.purpose <> 'charge' THEN NULL
+           CASE WHEN a.purpose NOT IN ('charge', 'repayment') THEN NULL
                 WHEN c.blocked_at IS NOT NULL THEN 'customer_blocked'
                 WHEN m.blocked_at IS NOT NULL THEN 'payment_method_blocked' END AS blocked
     FROM attempts a

@@ -14,19 +14,26 @@ from db.engine import Database
 from db.requests import Cursor
 
 _LOCK: Final[LiteralString] = """
-SELECT state FROM payments WHERE object_id = %(object_id)s AND number = %(number)s FOR NO KEY UPDATE
+SELECT state, currency FROM payments
+WHERE object_id = %(object_id)s AND number = %(number)s FOR NO KEY UPDATE
 """
 _LOCK_OF_ATTEMPT: Final[LiteralString] = """
-SELECT p.state FROM payments p JOIN attempts a ON a.object_id = p.object_id AND a.number = p.number
+SELECT p.object_id, p.number FROM payments p JOIN attempts a ON a.object_id = p.object_id AND a.number = p.number
 WHERE a.key = %(key)s FOR NO KEY UPDATE OF p
 """
 
 
-async def lock_payment(cursor: Cursor, object_id: str, number: int) -> str | None:
-    """Hold the payment until the transaction ends; its state, or None when there is none."""
+async def lock_payment(cursor: Cursor, object_id: str, number: int) -> tuple[str, str] | None:
+    """Hold the payment until the transaction ends: its state and currency; None: there is no such payment."""
     await cursor.execute(_LOCK, {"object_id": object_id, "number": number})
     payment = await cursor.fetchone()
-    return None if payment is None else str(payment["state"])
+    return None if payment is None else (str(payment["state"]), str(payment["currency"]))
+
+
+async def lock_payment_of(cursor: Cursor, key: str) -> dict[str, Any] | None:
+    """Hold the payment of an attempt: `object_id` and `number`; None: there is no such attempt."""
+    await cursor.execute(_LOCK_OF_ATTEMPT, {"key": key})
+    return await cursor.fetchone()
 
 
 async def fetch_under_lock(

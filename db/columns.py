@@ -19,9 +19,13 @@ PAYMENT_STATES: Final = (
     "failed",
     "refunded",
     "partially_refunded",
+    "chargeback",
+    "partially_repaid",
+    "repaid",
 )
-SETTLED_STATES: Final = ("settled", "refunded", "partially_refunded")
-"""The money came, whatever of it went back since."""
+CHARGED_BACK_STATES: Final = ("chargeback", "partially_repaid", "repaid")
+SETTLED_STATES: Final = ("settled", "refunded", "partially_refunded", *CHARGED_BACK_STATES)
+"""Of a payment that was paid once, whatever became of the money."""
 ATTEMPT_STATES: Final = (
     "sent",
     "unsent",
@@ -43,7 +47,9 @@ ACCOUNTS: Final = (
     "fees",
     "chargebacks",
     "repayments",
+    "cash",
 )
+"""`cash`: money that came otherwise than through the gateway, which its book knows nothing of."""
 EVENT_KINDS: Final = (
     "operation",
     "status",
@@ -57,9 +63,14 @@ EVENT_KINDS: Final = (
     "fee",
     "custom_fields",
     "identification",
+    "chargeback",
+    "repayment",
 )
-PURPOSES: Final = ("charge", "refund", "twin")
-"""`twin`: giving back a second charge that the gateway made for a payment that had its charge already."""
+PURPOSES: Final = ("charge", "refund", "twin", "chargeback", "repayment", "receipt")
+"""`twin`: giving back a second charge that the gateway made for a payment that had its charge already. `chargeback`:
+the bank took the charge back. `repayment`: a new charge for money that was charged back; `receipt`: money for it that
+came otherwise.
+"""
 INCIDENT_KINDS: Final = get_args(DifferenceKind)
 
 metadata: Final = MetaData(

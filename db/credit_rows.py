@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, LiteralString, Protocol
 
 from db.balances import lock_payment
+from db.columns import CHARGED_BACK_STATES
 from db.credit_shapes import CreditGateway, CreditOpened, CreditOpening, CreditOutcome
 from db.engine import Database
 from db.requests import Cursor, claim
@@ -102,15 +103,15 @@ async def _open(cursor: Cursor, opening: CreditOpening, gateway: CreditGateway) 
             "opened" if claimed.subject_id == opening.credit_id else "duplicate"
         )
         return await _accepted(cursor, claimed.subject_id, outcome)
-    state = await lock_payment(cursor, opening.object_id, opening.number)
-    if state is None:
+    locked = await lock_payment(cursor, opening.object_id, opening.number)
+    if locked is None:
         raise Refused(
             ErrorCode.PAYMENT_NOT_FOUND,
             "There is no such payment.",
             object_id=opening.object_id,
             number=opening.number,
         )
-    payment = await _payment(cursor, opening, state)
+    payment = await _payment(cursor, opening, locked[0])
     amount = agreed_amount(
         Creditable(
             settled_minor=payment["settled_minor"],
@@ -139,6 +140,10 @@ def _content(opening: CreditOpening) -> dict[str, Any]:
 
 async def _payment(cursor: Cursor, opening: CreditOpening, state: str) -> dict[str, Any]:
     """The settled payment with what is left of it. Read after the lock, by a statement of its own."""
+    if state in CHARGED_BACK_STATES:
+        raise Refused(
+            ErrorCode.INVALID_STATUS, "The customer's bank took this payment back already.", status=state
+        )
     order_id = order_of_subscription(opening.object_id)
     await cursor.execute(
         _BALANCE, {"object_id": opening.object_id, "number": opening.number, "order_id": order_id}

@@ -67,6 +67,9 @@ SELECT c.object_id, c.number, c.gateway_id AS charge_id, c.payment_method_id, c.
         - COALESCE((SELECT sum(r.amount_minor) FROM attempts r
                     WHERE r.object_id = c.object_id AND r.number = c.number AND r.purpose = 'refund'
                       AND r.credit_id IS NULL AND r.state IN ({quoted(LIVE_STATES)})), 0)
+        - COALESCE((SELECT sum(b.amount_minor) FROM attempts b
+                    WHERE b.object_id = c.object_id AND b.number = c.number AND b.purpose = 'chargeback'
+                      AND b.state IN ({quoted(LIVE_STATES)})), 0)
         - COALESCE((SELECT sum(k.amount_minor) FROM credits k
                     WHERE k.object_id = c.object_id AND k.number = c.number AND k.status <> 'failed'), 0)
     )::bigint AS balance_minor

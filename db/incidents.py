@@ -24,9 +24,10 @@ WITH incident AS (
     RETURNING id, kind, subject_id, number, opened_at,
         jsonb_strip_nulls(jsonb_build_object('incident_id', id, 'kind', kind, 'gateway_id', gateway_id,
                                              'amount_minor', amount_minor, 'currency', currency)) AS told,
-        -- A slip or a credit is named as what it is; the function knows orders and subscriptions.
+        -- What is neither an order nor a subscription is named as what it is; the function knows those two.
         CASE left(subject_id, 4) WHEN 'kon_' THEN jsonb_build_object('deposit_id', subject_id)
              WHEN 'crd_' THEN jsonb_build_object('credit_id', subject_id)
+             WHEN 'rep_' THEN jsonb_build_object('repayment_id', subject_id)
              ELSE object_named(subject_id) END AS named_subject
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, number, data)
@@ -48,6 +49,7 @@ WITH incident AS (
     RETURNING id, kind, subject_id, number, closed_at, jsonb_build_object('incident_id', id, 'kind', kind) AS told,
         CASE left(subject_id, 4) WHEN 'kon_' THEN jsonb_build_object('deposit_id', subject_id)
              WHEN 'crd_' THEN jsonb_build_object('credit_id', subject_id)
+             WHEN 'rep_' THEN jsonb_build_object('repayment_id', subject_id)
              ELSE object_named(subject_id) END AS named_subject
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, comment, number, data)

@@ -88,6 +88,8 @@ _ALL_RUNNING: Final[LiteralString] = """(
     SELECT id, status FROM deposits WHERE status IN ('requested', 'issued', 'preliminary')
     UNION ALL
     SELECT id, status FROM credits WHERE status = 'open'
+    UNION ALL
+    SELECT id, status FROM repayments WHERE status = 'open'
 ) AS running
 """
 _RUNNING: Final[LiteralString] = (

@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any, Final, LiteralString
 
 from db.attempt_rows import Begun, begin_with, live_attempt_exists, unchanged
-from db.balances import fetch_under_lock
+from db.balances import fetch_under_lock, lock_payment_of
+from db.chargebacks import note_returned_twice
 from db.effects import SET_ROW, moves_json, row_json
 from db.engine import Database
 from domain.errors import ErrorCode, TeikiError
@@ -65,8 +66,10 @@ WITH attempt AS (
         jsonb_strip_nulls(jsonb_build_object('outcome', 'succeeded', 'gateway_id', gateway_id, 'amount_minor',
             amount_minor, 'currency', currency, 'reason', NULLIF(%(reason)s, ''), 'credit_id', credit_id)) AS facts
 ), payment AS (
-    -- The sum is that of before this statement: what this attempt returns is added to it.
+    -- A payment that was charged back stays that: what came back from the customer is counted by it. The sum is that
+    -- of before this statement: what this attempt returns is added to it.
     UPDATE payments p SET state = CASE
+        WHEN p.state NOT IN ('settled', 'refunded', 'partially_refunded') THEN p.state
         WHEN a.amount_minor + COALESCE((SELECT sum(r.amount_minor) FROM attempts r
             WHERE r.object_id = a.object_id AND r.number = a.number AND r.purpose = 'refund'
               AND r.state = 'settled' AND r.key <> a.key), 0) >= p.amount_minor
@@ -215,7 +218,12 @@ async def settle_refund(
         "row": row_json(row or {}),
         "moves": moves_json(moves),
     }
-    changed = await fetch_under_lock(db, _SETTLE, parameters)
+    async with db.transaction() as cursor:
+        payment = await lock_payment_of(cursor, key)
+        await cursor.execute(_SETTLE, parameters)
+        changed = await cursor.fetchone()
+        if payment is not None and changed is not None:
+            await note_returned_twice(cursor, payment | {"at": at})
     return changed is not None or await unchanged(db, key, wanted="settled")
 
 

@@ -35,6 +35,7 @@ _OWNER: Final[dict[str, LiteralString]] = {
     "sub": "SELECT customer_id FROM subscriptions WHERE id = %(id)s",
     "ord": "SELECT customer_id FROM orders WHERE id = %(id)s",
     "per": "SELECT customer_id FROM permissions WHERE id = %(id)s",
+    "rep": "SELECT p.customer_id FROM repayments r JOIN payers p ON p.id = r.object_id WHERE r.id = %(id)s",
 }
 
 
@@ -46,7 +47,7 @@ async def standing_of(db: Database, operator: str) -> Standing:
 
 
 async def owner_of(db: Database, object_id: str) -> str | None:
-    """The customer to whom a subscription, an order or a permission belongs; None: there is no such thing."""
+    """The customer whose a subscription, an order, a permission or a repayment is; None: there is no such thing."""
     find = _OWNER.get(object_id.partition("_")[0])
     row = await db.fetch_one(find, {"id": object_id}) if find is not None else None
     return None if row is None else str(row["customer_id"])

@@ -40,6 +40,8 @@ class DeclineCode(StrEnum):
     REFUND_NOT_SUPPORTED = "refund_not_supported"
     CUSTOMER_BLOCKED = "customer_blocked"
     PAYMENT_METHOD_BLOCKED = "payment_method_blocked"
+    NOTHING_OWED = "nothing_owed"
+    """Of a repayment: the rest came otherwise, or its link was closed, before a card was charged."""
 
 
 _NEEDS_NEW_CARD: Final = frozenset(

@@ -54,13 +54,18 @@ def deposit_workflow_id(deposit_id: str) -> str:
 
 
 def workflow_id_of(object_id: str) -> str:
-    """The workflow of a subscription, an order, a slip or a credit.
+    """The workflow of a subscription, an order, a slip, a credit or a repayment.
 
     Raises:
         TeikiError: `invalid_input` for what is none of them; ids become parts of queries.
     """
-    names = {"ord": order_workflow_id, "kon": deposit_workflow_id, "crd": credit_workflow_id}
     prefix = object_id.partition("_")[0]
+    names = {
+        "ord": order_workflow_id,
+        "kon": deposit_workflow_id,
+        "crd": credit_workflow_id,
+        "rep": repayment_workflow_id,
+    }
     name = names.get(prefix, subscription_workflow_id)
     return name(require_id(object_id, prefix if prefix in names else "sub"))
 
@@ -89,6 +94,15 @@ def credit_workflow_id(credit_id: str) -> str:
     return f"credit/{credit_id}"
 
 
+def repayment_workflow_id(repayment_id: str) -> str:
+    return f"repayment/{repayment_id}"
+
+
+def chargeback_workflow_id(object_id: str, number: int) -> str:
+    """One per payment: whoever tells of the same chargeback tells the same workflow."""
+    return f"chargeback/{object_id}/{number}"
+
+
 def export_workflow_id(export_id: str) -> str:
     return f"export/{export_id}"
 
@@ -99,13 +113,21 @@ def charge_reference(object_id: str, payment_number: int, attempt_number: int) -
 
 
 def refund_reference(
-    object_id: str, payment_number: int, *, twin: str | None = None, attempt: int = 1
+    object_id: str,
+    payment_number: int,
+    *,
+    twin: str | None = None,
+    attempt: int = 1,
+    repayment_id: str | None = None,
 ) -> str:
-    """What a refund is looked up by: of the payment's own charge, or of a second one (its gateway id is `twin`).
+    """What a refund is looked up by: of the payment's own charge, or of a second one (its gateway id is `twin`), which
+    a repayment may have made too.
 
     `attempt` rises only when a person answers a definite refusal with "again".
     """
     what = "refund" if twin is None else f"twin/{twin}"
+    if repayment_id is not None:
+        what = f"repayment/{repayment_id}/{what}"
     again = "" if attempt == 1 else f"/{attempt}"
     return f"{object_id}/{payment_number}/{what}{again}"
 
@@ -120,6 +142,22 @@ def credit_of_reference(reference: str) -> str | None:
     """The credit that a reference is about; None: it is about something else."""
     parts = reference.split("/")
     return parts[3] if len(parts) >= 4 and parts[2] == "credit" else None
+
+
+def chargeback_reference(charge_reference: str) -> str:
+    """The name of a charge's one chargeback, which nobody asked for: as the gateway names it."""
+    return f"{charge_reference}/chargeback"
+
+
+def repayment_reference(object_id: str, payment_number: int, repayment_id: str, attempt: int) -> str:
+    """What the charge of a repayment is looked up by."""
+    return f"{object_id}/{payment_number}/repayment/{repayment_id}/{attempt}"
+
+
+def repayment_of(reference: str) -> str | None:
+    """The repayment that a reference is about: its charge, or the return of a second one; None: of none."""
+    parts = reference.split("/")
+    return parts[3] if parts[2:3] == ["repayment"] and len(parts) > 3 else None
 
 
 def idempotency_key(purpose: str, reference: str) -> str:

@@ -15,10 +15,13 @@ from pydantic import BaseModel, ConfigDict
 from domain.errors import TeikiError
 from domain.identifiers import (
     charge_reference,
+    chargeback_workflow_id,
     credit_of_reference,
     credit_workflow_id,
     deposit_workflow_id,
     refund_reference,
+    repayment_of,
+    repayment_workflow_id,
     require_id,
 )
 from domain.subscription import State
@@ -59,19 +62,42 @@ def workflow_concerned(reference: str, *, deposit_id: str | None = None) -> str 
             slip, and to late money on it, concerns the slip's own workflow; the payment's refund is the order's, and a
             credit has a workflow of its own.
     """
-    object_id = reference.partition("/")[0]
-    if deposit_id is not None and reference.split("/")[2:3] not in (["refund"], ["credit"]):
-        return deposit_workflow_id(deposit_id)
+    object_id, *rest = reference.split("/")
     prefix = object_id.partition("_")[0]
+    if deposit_id is not None and rest[1:2] not in (["refund"], ["credit"]):
+        return deposit_workflow_id(deposit_id)
     if prefix not in WORKFLOW_OF:
         return None
-    credit_id = credit_of_reference(reference)
     try:
-        if credit_id is not None:
-            return credit_workflow_id(require_id(credit_id, "crd"))
-        return f"{WORKFLOW_OF[prefix]}/{require_id(object_id, prefix)}"
+        return _concerned(reference, require_id(object_id, prefix), rest)
     except TeikiError:
         return None
+
+
+def _concerned(reference: str, object_id: str, rest: list[str]) -> str | None:
+    """Of an object's reference: who looks after what it names."""
+    if rest[-1:] == ["chargeback"]:
+        return chargeback_workflow_id(object_id, int(rest[0])) if is_number(rest[0]) else None
+    if (credit_id := credit_of_reference(reference)) is not None:
+        return credit_workflow_id(require_id(credit_id, "crd"))
+    if (repayment_id := repayment_of(reference)) is not None:
+        return repayment_workflow_id(require_id(repayment_id, "rep"))
+    return f"{WORKFLOW_OF[object_id.partition('_')[0]]}/{object_id}"
+
+
+def payment_told_of(workflow_id: str) -> tuple[str, int] | None:
+    """The payment that a workflow of chargebacks is about; None for every other workflow.
+
+    Others run already when they are told something; this one is started by being told.
+    """
+    kind, _, rest = workflow_id.partition("/")
+    object_id, _, number = rest.partition("/")
+    return (object_id, int(number)) if kind == "chargeback" and is_number(number) else None
+
+
+def is_number(text: str) -> bool:
+    """Whether a part of a reference is a payment's number."""
+    return text.isascii() and text.isdecimal() and len(text) < 10
 
 
 def is_decided(attempt_state: str | None) -> bool:

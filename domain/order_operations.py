@@ -71,6 +71,23 @@ def process_access(state: State, now: datetime, actor: str) -> list[Event]:
     return [*used, *confirmed]
 
 
+def revoke_access(state: State) -> list[Event]:
+    """The payment was charged back: no access any more. A ticket that was used stays used; points stay.
+
+    Raises:
+        TeikiError: `permission_not_active` when there is no access to end.
+    """
+    permission = state.permission
+    if permission is None or permission.status is not PermissionStatus.ACTIVE:
+        raise TeikiError(
+            ErrorCode.PERMISSION_NOT_ACTIVE,
+            "There is no access to end.",
+            order_status=state.status.value,
+            permission=permission.status.value if permission else None,
+        )
+    return permit(state, PermissionStatus.REVOKED, "chargeback")
+
+
 def _require_access(state: State, now: datetime) -> None:
     permission = state.permission
     if permission is None or permission.status is not PermissionStatus.ACTIVE:

@@ -29,20 +29,34 @@ DifferenceKind = Literal[
     "attempt_stuck",
     "workflow_missing",
     "double_refund",
+    "returned_twice",
+    "chargeback_unmatched",
 ]
+_MOVES: Final = {
+    "charge": ("charge", "charge"),
+    "refund": ("refund", "refund"),
+    "twin": ("refund", "refund"),
+    "chargeback": ("chargeback", "chargeback"),
+    "repayment": ("charge", "repayment"),
+}
+"""By an attempt's purpose: the kind of its movement at the gateway, and of its ledger entry. A receipt has no movement:
+its money came otherwise.
+"""
+MOVEMENT_BOOKINGS: Final = frozenset(booking for _, booking in _MOVES.values())
 _OPEN: Final = ("sent", "unsent", "unknown", "pending", "attention")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
-    """What the gateway lists; `minor` is positive for charges and refunds alike."""
+    """What the gateway lists; `minor` is positive for charges, refunds and chargebacks alike."""
 
     gateway_id: str
-    kind: Literal["charge", "refund"]
+    kind: Literal["charge", "refund", "chargeback"]
     reference: str
     minor: int
     currency: str
     state: Literal["settled", "declined", "pending", "voided"]
+    charge_id: str | None = None
 
     @property
     def signed(self) -> int:
@@ -68,7 +82,7 @@ class Attempt:
     key: str
     object_id: str
     number: int
-    purpose: Literal["charge", "refund", "twin"]
+    purpose: Literal["charge", "refund", "twin", "chargeback", "repayment", "receipt"]
     reference: str
     state: str
     minor: int
@@ -136,8 +150,8 @@ def judge(movement: Movement, ours: Sequence[Attempt]) -> Verdict:
 
 
 def _settled_as(movement: Movement, own: Attempt) -> Verdict:
-    expected = "charge" if own.purpose == "charge" else "refund"
-    entries = own.booked(expected)
+    expected, booking = _MOVES[own.purpose]
+    entries = own.booked(booking)
     ledger = sum(entry.net for entry in entries)
     kind: DifferenceKind | None = None
     if movement.kind != expected:
@@ -170,7 +184,18 @@ def _unclaimed(movement: Movement, asked: Attempt | None) -> Verdict:
     return Verdict(difference=_differs(movement, kind, asked))
 
 
+def is_news(movement: Movement, ours: Sequence[Attempt]) -> bool:
+    """Whether it is a chargeback of a payment of ours that nobody has told us of: it is booked, not a difference."""
+    if movement.kind != "chargeback" or movement.state != "settled":
+        return False
+    return any(a.purpose == "charge" and a.gateway_id == movement.charge_id for a in ours) and not any(
+        a.purpose == "chargeback" and a.state == "settled" for a in ours
+    )
+
+
 def _without_attempt(movement: Movement) -> DifferenceKind:
+    if movement.kind == "chargeback":
+        return "chargeback_unmatched"  # of a charge that is no payment's own: a second one, a repayment's
     # A refund made by hand at the gateway: its book has it, our ledger has not.
     return "charge_without_attempt" if movement.kind == "charge" else "ledger_differs"
 
@@ -241,4 +266,4 @@ def _differs(
 
 
 def _signed(attempt: Attempt) -> int:
-    return attempt.minor if attempt.purpose == "charge" else -attempt.minor
+    return attempt.minor if _MOVES[attempt.purpose][0] == "charge" else -attempt.minor

@@ -66,6 +66,10 @@ RULES: Final[dict[str, Rule]] = {
     "customer.block": Rule(Role.ADMIN),
     # money and the books
     "payment.credit": Rule(Role.FINANCE),
+    "chargeback.enter": Rule(Role.FINANCE),
+    "repayment.add": Rule(Role.FINANCE),
+    "repayment.cancel": Rule(Role.FINANCE),
+    "repayment.pay": Rule(Role.FINANCE, customer=True),
     "attention.settle": Rule(Role.FINANCE),
     "attention.close": Rule(Role.FINANCE),
     "reconciliation.run": Rule(Role.FINANCE),

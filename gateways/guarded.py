@@ -125,15 +125,20 @@ class GuardedGateway:
     async def get(self, gateway_id: str) -> GatewayCharge | None:
         return await self._read(lambda: self._gateway.get(gateway_id))
 
+    async def chargeback_of(self, charge_id: str) -> GatewayCharge | None:
+        return await self._read(lambda: self._gateway.chargeback_of(charge_id))
+
     async def list(self, *, since: datetime, cursor: str | None = None) -> Page:
         return await self._read(lambda: self._gateway.list(since=since, cursor=cursor))
 
     async def token_details(self, token: str) -> TokenDetails | None:
         return await self._read(lambda: self._gateway.token_details(token))
 
-    async def open_card_form(self, *, reference: str, return_url: str) -> CardForm:
+    async def open_card_form(
+        self, *, reference: str, return_url: str, amount: Money | None = None
+    ) -> CardForm:
         return await self._read(
-            lambda: self._gateway.open_card_form(reference=reference, return_url=return_url)
+            lambda: self._gateway.open_card_form(reference=reference, return_url=return_url, amount=amount)
         )
 
     async def card_form_url(self, form_id: str) -> str:

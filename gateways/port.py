@@ -128,13 +128,15 @@ ChargeOutcome = Settled | Declined | Pending | Unknown | Unavailable
 
 
 class GatewayCharge(BaseModel):
-    """A charge or a refund as the gateway's own book shows it."""
+    """A charge, a refund or a chargeback as the gateway's own book shows it."""
 
     model_config = ConfigDict(frozen=True)
 
     gateway_id: str
-    kind: Literal["charge", "refund"]
+    kind: Literal["charge", "refund", "chargeback"]
     reference: str
+    """Ours; a chargeback, which nobody asked for, is named by the gateway after its charge's: `<reference>/chargeback`.
+    """
     amount: Money
     state: Literal["settled", "declined", "pending", "voided"]
     decline: DeclineCode | None = None
@@ -146,6 +148,8 @@ class GatewayCharge(BaseModel):
     """Of a card charge: in how many parts the customer pays it; None: at once."""
     fee_minor: int = 0
     """Of a refund: what the gateway takes for the bank remittance, in the charge's currency."""
+    charge_id: str | None = None
+    """Of a refund or a chargeback: the charge it takes back."""
 
     def outcome(self) -> Settled | Declined | Pending:
         """This record as the answer to the call that made it."""
@@ -173,7 +177,10 @@ class TokenDetails(BaseModel):
 
 
 class CardForm(BaseModel):
-    """The gateway's page that takes a card. Its result is asked for by `form_id`, never read from a URL."""
+    """The gateway's page that takes a card, for later or for one payment.
+
+    Its result is asked for by `form_id`, never read from a URL.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -282,8 +289,15 @@ class PaymentGateway(Protocol):
 
     async def get(self, gateway_id: str) -> GatewayCharge | None: ...
 
+    async def chargeback_of(self, charge_id: str) -> GatewayCharge | None:
+        """The chargeback of a charge; None: the book shows none (yet). A charge is charged back once, and only what had
+        not been returned.
+        """
+        ...
+
     async def list(self, *, since: datetime, cursor: str | None = None) -> Page:
-        """Every charge and refund that appeared in the gateway's book from `since` on, oldest appearance first.
+        """Every charge, refund and chargeback that appeared in the gateway's book from `since` on, oldest appearance
+        first.
 
         A record appears when it is made, or later where look-ups lag. Each page shows records as they stand now;
         `next_cursor` continues after its last one and None means: nothing more for the moment. Records that appear
@@ -295,8 +309,12 @@ class PaymentGateway(Protocol):
 
     async def token_details(self, token: str) -> TokenDetails | None: ...
 
-    async def open_card_form(self, *, reference: str, return_url: str) -> CardForm:
-        """A new hosted card form; it sends the customer back to `return_url?form=<id>`."""
+    async def open_card_form(
+        self, *, reference: str, return_url: str, amount: Money | None = None
+    ) -> CardForm:
+        """A new hosted card form; it sends the customer back to `return_url?form=<id>`. With an `amount` it says that
+        this is paid; the payment itself is a `charge` of ours with the token that the form made.
+        """
         ...
 
     async def card_form_url(self, form_id: str) -> str:

@@ -103,6 +103,7 @@ def _record(answer: dict[str, Any]) -> GatewayCharge | None:
             deposit=answer.get("deposit"),
             fee_minor=answer.get("fee_minor", 0),
             installments=answer.get("installments"),
+            charge_id=answer.get("charge_id"),
         )
     except (KeyError, TypeError, ValueError, TeikiError):
         return None

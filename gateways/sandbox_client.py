@@ -166,6 +166,10 @@ class SandboxGateway:
         answer = await self._read(f"/charges/{quote(gateway_id, safe='')}")
         return None if answer is None else readable(answer)
 
+    async def chargeback_of(self, charge_id: str) -> GatewayCharge | None:
+        answer = await self._read(f"/charges/{quote(charge_id, safe='')}/chargeback")
+        return None if answer is None else readable(answer)
+
     async def list(self, *, since: datetime, cursor: str | None = None) -> Page:
         query = {"since": since.isoformat()} | ({} if cursor is None else {"cursor": cursor})
         answer = await self._read("/charges", query)
@@ -181,8 +185,13 @@ class SandboxGateway:
             # `from None`: a validation error quotes its input, and a token must not reach a log.
             raise GatewayUnavailable("The gateway's answer about a token cannot be read.") from None
 
-    async def open_card_form(self, *, reference: str, return_url: str) -> CardForm:
-        answer = await self._ask("POST", "/card-forms", {"reference": reference, "return_url": return_url})
+    async def open_card_form(
+        self, *, reference: str, return_url: str, amount: Money | None = None
+    ) -> CardForm:
+        body: dict[str, Any] = {"reference": reference, "return_url": return_url}
+        if amount is not None:
+            body["amount"] = amount.model_dump()
+        answer = await self._ask("POST", "/card-forms", body)
         try:
             return CardForm.model_validate(answer)
         except ValidationError:

@@ -134,6 +134,10 @@ class Settings(BaseSettings):
     """
     gateway_circuit_failures: NonNegativeInt = 10
     """So many failed calls in a row, and the payment company is left alone for a while; 0: never."""
+    chargeback_access: Literal["revoke", "leave"] = "revoke"
+    """What becomes of the customer's access when a payment is charged back: its permission is revoked and its
+    subscription suspended, or all is left as it is.
+    """
     ready_file: Path | None = None
     """A service writes this file once it serves."""
 

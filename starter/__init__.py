@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from starter.orders import Order
     from starter.subscriptions import Subscription
     from starter.teiki import Teiki
+    from workflows.repayment_messages import Received
 
 __all__ = [
     "CustomField",
@@ -54,6 +55,7 @@ __all__ = [
     "Plan",
     "ProductTerms",
     "ProductType",
+    "Received",
     "ResumePolicy",
     "RetryPolicy",
     "SalesMethod",
@@ -89,6 +91,7 @@ _HOMES = {
     "Plan": "domain.resume",
     "ProductTerms": "domain.product",
     "ProductType": "domain.product",
+    "Received": "workflows.repayment_messages",
     "ResumePolicy": "domain.terms",
     "RetryPolicy": "domain.retry",
     "SalesMethod": "domain.product",

@@ -14,7 +14,7 @@ from db.reads.attention import Waiting, WaitingAttempt, waiting, waiting_attempt
 from db.reads.order_names import order_paid_by
 from domain.errors import ErrorCode, TeikiError
 from domain.free_text import repeatable, require_free_text
-from domain.identifiers import deposit_id
+from domain.identifiers import deposit_id, repayment_of
 from domain.operations import PAYMENT_ITSELF
 from starter.catalogue import Entries
 from starter.subscriptions import DEFAULT_ACTOR
@@ -23,17 +23,19 @@ from workflows.catalogue import CloseIncidentEntry
 if TYPE_CHECKING:
     from db.reads.credits import CreditItem
     from db.reads.deposits import DepositItem
+    from db.reads.repayments import RepaymentItem
     from domain.order_projection import OrderView
     from domain.projection import SubscriptionView
     from starter.orders import Order
 
-    Settled = SubscriptionView | OrderView | DepositItem | CreditItem
+    Settled = SubscriptionView | OrderView | DepositItem | CreditItem | RepaymentItem
 
 Word = Literal["charged", "not_charged", "returned", "not_returned", "again"]
 WORDS: Final[dict[str, tuple[Word, ...]]] = {
     "charge": ("charged", "not_charged"),
     "refund": ("returned", "not_returned", "again"),
     "twin": ("returned", "not_returned", "again"),
+    "repayment": ("charged", "not_charged"),
 }
 """What may be said of an attempt, by its purpose. `again`: it was not returned, ask the gateway under a new key."""
 
@@ -90,7 +92,7 @@ class Attention(Entries):
             )
         said = {
             "number": attempt.number,
-            "returns": None if attempt.purpose == "charge" else _returned(attempt),
+            "returns": None if attempt.purpose in ("charge", "repayment") else _returned(attempt),
             "moved": moved,
             "gateway_id": gateway_id if moved else None,
             "again": word == "again",
@@ -104,11 +106,13 @@ class Attention(Entries):
         """Tell whoever remembers the attempt: a subscription, an order or one of its slips.
 
         What a slip's payment brought twice or too late goes back from the slip; a payment of a recurring order that
-        was canceled goes back from the order, though it is its subscription's.
+        was canceled goes back from the order, though it is its subscription's. A repayment looks after its own charges.
         """
         teiki = self._teiki
         if attempt.credit_id is not None:
             return await teiki.credits.settle_attention(attempt.credit_id, **said)
+        if (repayment_id := repayment_of(attempt.reference)) is not None:
+            return await teiki.repayments.settle_attention(repayment_id, **said)
         if attempt.object_id.startswith("ord_"):
             slip = await teiki.deposits.find(deposit_id(attempt.object_id, attempt.number))
             of_slip = slip is not None and attempt.purpose != "refund"

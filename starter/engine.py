@@ -229,6 +229,28 @@ class Engine:
         async with _translated(workflow_id):
             await self._client.get_workflow_handle(workflow_id).signal(signal, argument)
 
+    async def start_and_signal(
+        self,
+        workflow: Any,
+        start: BaseModel,
+        signal: str,
+        argument: BaseModel,
+        *,
+        workflow_id: str,
+        summary: str,
+    ) -> None:
+        """Tell a workflow something, which starts it unless it is running."""
+        async with _translated(workflow_id):
+            await self._client.start_workflow(
+                workflow.run,
+                start,
+                id=workflow_id,
+                task_queue=self._task_queue,
+                start_signal=signal,
+                start_signal_args=[argument],
+                static_summary=summary,
+            )
+
     async def query(self, workflow_id: str, query: Any) -> Any:
         await self._gate.admit_read()
         async with _translated(workflow_id):

@@ -83,6 +83,7 @@ class _Teller:
         if payment.state in ("collecting", "failed"):
             yield from self._not_collected(payment)
         yield from self._refund(payment)
+        yield from self._bank(payment)
 
     def _opening(self, payment: PaymentDetail) -> str:
         due, rule = self._at(payment.due_at), calendar_words(self.terms)
@@ -237,7 +238,7 @@ class _Teller:
         for event in self.story.of_payment("refund", payment.number):
             yield self._refund_words(event)
         for attempt in payment.attempts:
-            if attempt.purpose != "charge" and attempt.resolved_at is None:
+            if attempt.purpose in ("refund", "twin") and attempt.resolved_at is None:
                 if attempt.credit_id is not None:
                     since, state = self._at(attempt.sent_at), attempt.state
                     yield (
@@ -249,11 +250,21 @@ class _Teller:
                 since, state = self._at(attempt.sent_at), attempt.state
                 yield f"{late} is being returned since {since} (the refund is {state})."
 
+    def _bank(self, payment: PaymentDetail) -> Iterator[str]:
+        """What the customer's bank took back, and what came for it."""
+        for event in self.story.of_payment("chargeback", payment.number):
+            who = "" if event.actor == "system" else f", as {_who(event)} entered"
+            amount = _amount_of(event)
+            yield f"The customer's bank took {amount} back: known since {self._at(event.at)}{who}."
+        for event in self.story.of_payment("repayment", payment.number):
+            if event.data["outcome"] == "succeeded":
+                yield f"{_amount_of(event)} of it came back on {self._at(event.at)} ({event.data['method']})."
+
     def _refund_words(self, event: EventDetail) -> str:
         if event.data["outcome"] != "succeeded":
             why = event.data.get("decline", event.data["outcome"])
             return f"Its refund did not succeed ({why}): a person must see to it."
-        amount = Money(minor=event.data["amount_minor"], currency=event.data["currency"])
+        amount = _amount_of(event)
         returned = f"The {amount} went back on {self._at(event.at)}"
         if (credit_id := event.data.get("credit_id")) is not None:
             return f"{amount} of it went back on {self._at(event.at)}: credit {credit_id}."
@@ -337,6 +348,10 @@ class _Teller:
 
 def _no_payment(number: int, why: str) -> TeikiError:
     return TeikiError(ErrorCode.PAYMENT_NOT_FOUND, f"There is no payment {number}: {why}.", payment=number)
+
+
+def _amount_of(event: EventDetail) -> Money:
+    return Money(minor=event.data["amount_minor"], currency=event.data["currency"])
 
 
 def _who(event: EventDetail) -> str:

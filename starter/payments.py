@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from db.reads import payments as reads
 from db.reads.credits import CreditItem
 from db.reads.order_names import paid_object
-from db.reads.payments import PaymentFilter, PaymentPage
+from db.reads.payments import PaymentFilter, PaymentItem, PaymentPage
 from domain.errors import ErrorCode, TeikiError
+from domain.free_text import repeatable
 from domain.identifiers import credit_workflow_id, require_id
 from domain.money import Money
+from domain.notices import is_number
 from starter.subscriptions import DEFAULT_ACTOR
 from workflows.credit import Credit
 from workflows.credit_messages import AskCredit, CreditInput, CreditOpened
 from workflows.visibility import KIND, STATUS
 
 if TYPE_CHECKING:
+    from starter.repayments import Added
     from starter.teiki import Teiki
+
+
+async def payment_named(teiki: Teiki, name: str) -> tuple[str, int]:
+    """`OBJECT/NUMBER` as object id and number; the object may be an order's number.
+
+    Raises:
+        TeikiError: `invalid_input`, `order_not_found`.
+    """
+    owner, _, number = name.rpartition("/")
+    if not owner or not is_number(number):
+        raise TeikiError(
+            ErrorCode.INVALID_INPUT,
+            "A payment is named OBJECT/NUMBER, as in sub_…/3.",
+            payment=repeatable(name, 80),
+        )
+    return await payer_named(teiki, owner), int(number)
+
+
+async def payer_named(teiki: Teiki, name: str) -> str:
+    """Whose payments these are: a subscription's, an order's; a recurring order's are its subscription's.
+
+    Raises:
+        TeikiError: `invalid_input`, `order_not_found`.
+    """
+    if name.startswith("sub_"):
+        return require_id(name, "sub")
+    order = await teiki.orders.find(name)
+    return await paid_object(await teiki.database(), order.id)
 
 
 class Payments:
@@ -78,7 +109,7 @@ class Payments:
             await self._teiki.gate.admit("customer.block", actor=actor, subject_id=name)
         credit_id = self._teiki.new_id("crd")
         ask = AskCredit(
-            object_id=await self._owner(name),
+            object_id=await payer_named(self._teiki, name),
             number=number,
             amount=amount,
             accept_risk=accept_risk,
@@ -102,23 +133,20 @@ class Payments:
             )
         return await self._teiki.credits.show(opened.credit_id)
 
-    async def currency(self, name: str, number: int) -> str:
-        """The currency of a payment, named as for `credit`.
+    async def add_repayment(self, name: str, **how: Any) -> Added:
+        """Get money back for a payment that was charged back: `teiki.repayments.add`, by its other name."""
+        return await self._teiki.repayments.add(name, **how)
+
+    async def find(self, name: str) -> PaymentItem:
+        """One payment, `OBJECT/NUMBER`.
 
         Raises:
-            TeikiError: `payment_not_found`, `order_not_found`.
+            TeikiError: `payment_not_found`, `order_not_found`, `invalid_input`.
         """
-        owner = await self._owner(name)
-        found = await reads.payment_currency(await self._teiki.database(), owner, number)
+        object_id, number = await payment_named(self._teiki, name)
+        found = await reads.find_payment(await self._teiki.database(), object_id, number)
         if found is None:
             raise TeikiError(
-                ErrorCode.PAYMENT_NOT_FOUND, "There is no such payment.", object_id=owner, number=number
+                ErrorCode.PAYMENT_NOT_FOUND, "There is no such payment.", payment=repeatable(name, 80)
             )
         return found
-
-    async def _owner(self, name: str) -> str:
-        """Whose payments these are; a recurring order's are its subscription's."""
-        if name.startswith("sub_"):
-            return require_id(name, "sub")
-        order = await self._teiki.orders.find(name)
-        return await paid_object(await self._teiki.database(), order.id)

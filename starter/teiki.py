@@ -26,6 +26,7 @@ from runtime.temporal import connect
 from starter.attention import Attention
 from starter.audit import Audit
 from starter.catalogue import PaymentMethods, Products
+from starter.chargebacks import Chargebacks
 from starter.credits import Credits
 from starter.customers import Customers
 from starter.deposits import Deposits
@@ -37,6 +38,7 @@ from starter.notifications import Notifications
 from starter.orders import Orders
 from starter.payments import Payments
 from starter.reconciliation import Reconciliations
+from starter.repayments import Repayments
 from starter.roles import Roles
 from starter.subscriptions import Subscriptions
 from starter.webhooks import Webhooks
@@ -77,6 +79,8 @@ class Teiki:
         self.attention = Attention(self)
         self.payments = Payments(self)
         self.credits = Credits(self)
+        self.chargebacks = Chargebacks(self)
+        self.repayments = Repayments(self)
         self.exports = Exports(self)
         self.reconciliation = Reconciliations(self)
         self.webhooks = Webhooks(self)

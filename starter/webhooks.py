@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from activities.contracts.chargebacks import ChargebackOrder
 from activities.contracts.webhooks import HandedOver, HandOver
 from db import webhook_inbox
 from db.reads import webhooks
 from db.reads.webhooks import WebhookItem
-from domain.notices import GatewayNotice
+from domain.notices import GatewayNotice, payment_told_of
 from starter.engine import NotRunning
+from workflows.chargeback import Chargeback
 from workflows.webhook_inbox import WebhookInbox
 
 if TYPE_CHECKING:
@@ -86,6 +88,17 @@ class Webhooks:
         return {"handled": done.handled, "waiting": done.waiting, "parked": done.parked}
 
     async def _tell(self, workflow_id: str, notice: GatewayNotice) -> bool:
+        if (payment := payment_told_of(workflow_id)) is not None:
+            object_id, number = payment
+            await self._teiki.engine.start_and_signal(
+                Chargeback,
+                ChargebackOrder(object_id=object_id, number=number, at=self._teiki.now()),
+                "gateway_notified",
+                notice,
+                workflow_id=workflow_id,
+                summary=f"was payment {number} charged back?",
+            )
+            return True
         try:
             await self._teiki.engine.signal(workflow_id, "gateway_notified", notice)
         except NotRunning:

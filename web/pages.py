@@ -49,16 +49,17 @@ def card_change(request: Request, detail: SubscriptionDetail) -> HTMLResponse:
         f'<form method="post"><button>{escape(words.go)}</button></form>',
         f'<p class="note">{escape(words.never_seen)}</p>',
     ]
-    return _page(request, words.title, "\n".join(part for part in parts if part), status=200)
+    return page(request, words.title, "\n".join(part for part in parts if part), status=200)
 
 
 def notice(request: Request, name: str, *, status: int = 200) -> HTMLResponse:
     """A page that only says something; `name` is the field of `Words`."""
     said: Notice = getattr(WORDS[language(request)], name)
-    return _page(request, said.title, f"<p>{escape(said.text)}</p>", status=status)
+    return page(request, said.title, f"<p>{escape(said.text)}</p>", status=status)
 
 
-def _page(request: Request, title: str, body: str, *, status: int) -> HTMLResponse:
+def page(request: Request, title: str, body: str, *, status: int) -> HTMLResponse:
+    """A page in the browser's language; what varies in `body` is escaped by the caller."""
     chosen = language(request)
     text = _PAGE.format(language=chosen, title=escape(title), style=STYLE_PATH, body=body)
     headers = {"Content-Language": chosen, "Vary": "Accept-Language"}

@@ -27,6 +27,7 @@ from runtime.settings import Settings
 from starter import Teiki
 from web import pages
 from web.card_change import CardChange
+from web.repayment import RepaymentPages
 from web.webhooks import Webhooks
 
 _SHUTDOWN_SECONDS: Final = 10
@@ -61,6 +62,7 @@ def application(
     app.add_api_route("/health", _health, methods=["GET", "HEAD"])
     app.add_api_route(pages.STYLE_PATH, _style, methods=["GET", "HEAD"])
     app.include_router(CardChange(teiki, gateway, public_url=public_url).router())
+    app.include_router(RepaymentPages(teiki, gateway, public_url=public_url).router())
     app.include_router(webhooks.router())
     return _Secure(app, form_origin)
 

@@ -34,6 +34,10 @@ class CancelOrder(Command):
     bank_account: str | None = Field(default=None, max_length=200)
 
 
+class RevokeAccess(Command):
+    """The payment was charged back: the access that it brought ends."""
+
+
 class CancelSubscription(Command):
     """The subscription of a recurring order; past payments stay."""
 

@@ -70,6 +70,14 @@ class OrderOperations(OrderMemory):
     def _can_cancel_order(self, command: messages.CancelOrder) -> None:
         self._try(command, _cancel(command))
 
+    @workflow.update(description="The payment was charged back: no access any more.")
+    async def revoke_access(self, command: messages.RevokeAccess) -> messages.OrderAnswer:
+        return await self._operate("revoke_access", command, _revoke_access)
+
+    @revoke_access.validator
+    def _can_revoke_access(self, command: messages.RevokeAccess) -> None:
+        self._try(command, _revoke_access)
+
     @workflow.update(description="Stop the subscription; past payments stay.")
     async def cancel_subscription(self, command: messages.CancelSubscription) -> messages.OrderAnswer:
         return await self._operate("cancel_subscription", command, _cancel_subscription(command))
@@ -150,6 +158,10 @@ def _cancel(command: messages.CancelOrder) -> Apply:
 
 def _cancel_subscription(command: messages.CancelSubscription) -> Apply:
     return lambda state, now: operations.cancel_subscription(state, command.actor)
+
+
+def _revoke_access(state: State, now: datetime) -> list[Event]:
+    return operations.revoke_access(state)
 
 
 def _issue_slip(state: State, now: datetime) -> list[Event]:

@@ -51,6 +51,17 @@ class SlipOrder(BaseModel):
     deadline_at: datetime
 
 
+class RepaymentOrder(BaseModel):
+    """The charge is a repayment: for a payment that was charged back, from the card the customer chose for it (spec:
+    customers.md §4).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    repayment_id: str
+    payment_method_id: str
+
+
 class SlipDetails(BaseModel):
     """What the customer needs at the till."""
 
@@ -72,6 +83,7 @@ class ChargeInput(BaseModel):
         turn: which question about this attempt this is; a re-send is claimed under it, once.
         verdict: a person settles it; the gateway is asked first and knows better.
         konbini: it is a slip; None: a card is charged, in so many `installments` or at once.
+        repayment: it is the charge of a repayment link, which takes no more than is owed.
     """
 
     model_config = ConfigDict(frozen=True, validate_by_name=True)
@@ -91,6 +103,7 @@ class ChargeInput(BaseModel):
     verdict: Verdict | None = None
     konbini: SlipOrder | None = None
     installments: int | None = None
+    repayment: RepaymentOrder | None = None
 
 
 class Outcome(BaseModel):
@@ -137,6 +150,7 @@ class RefundInput(BaseModel):
         mode, turn, verdict: as for a charge.
         bank_account: a token of the gateway's, where the money goes back as a remittance; None: it asks the customer.
         credit_id: it is this credit's refund.
+        repayment_id: the second charge was a repayment's.
     """
 
     model_config = ConfigDict(frozen=True, validate_by_name=True)
@@ -152,6 +166,7 @@ class RefundInput(BaseModel):
     verdict: Verdict | None = None
     bank_account: str | None = None
     credit_id: str | None = None
+    repayment_id: str | None = None
 
 
 class VerifyInput(BaseModel):
@@ -161,6 +176,7 @@ class VerifyInput(BaseModel):
         at: the instant of the look.
         konbini: it is a slip: late or second money on it is no incident, and slips that nobody needs are voided.
         credit_id: it is this credit's refund; what is found beyond it is booked as returned, too.
+        repayment_id: it is an attempt of this repayment.
     """
 
     model_config = ConfigDict(frozen=True, validate_by_name=True)
@@ -171,6 +187,7 @@ class VerifyInput(BaseModel):
     at: datetime
     konbini: bool = False
     credit_id: str | None = None
+    repayment_id: str | None = None
 
 
 class Twin(BaseModel):

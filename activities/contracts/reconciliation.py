@@ -79,6 +79,7 @@ class Report(BaseModel):
         workflows: subscriptions, orders and slips asked about in the engine; None where it cannot be asked.
         workflows_missing: of those, how many the engine does not run; each is an incident of its own.
         missing_workflows: the first of them.
+        chargebacks: that nobody had told of: put into the inbox of webhooks, as if they had come that way.
     """
 
     gateway: str
@@ -95,6 +96,7 @@ class Report(BaseModel):
     workflows: int | None = None
     workflows_missing: int = 0
     missing_workflows: list[str] = Field(default_factory=list)
+    chargebacks: int = 0
 
     @classmethod
     def begun(cls, window: Window) -> Report:

@@ -20,7 +20,7 @@ class WaitingAttempt(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     reference: str
-    purpose: Literal["charge", "refund", "twin"]
+    purpose: Literal["charge", "refund", "twin", "repayment"]
     object_id: str
     number: int
     attempt: int

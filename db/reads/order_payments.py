@@ -24,6 +24,10 @@ Category = Literal[
     "refund_pending",
     "refunded",
     "refund_failed",
+    "chargeback",
+    "repayment_pending",
+    "repaid",
+    "repayment_failed",
 ]
 
 _OF_SLIP: Final[dict[str, Category]] = {
@@ -45,6 +49,12 @@ _OF_RETURN: Final[dict[str, Category]] = {
     "declined": "refund_failed",
     "abandoned": "refund_failed",
 }
+_OF_REPAYMENT: Final[dict[str, Category]] = {
+    "settled": "repaid",
+    "declined": "repayment_failed",
+    "abandoned": "repayment_failed",
+}
+_RETURNS: Final = frozenset({"refund", "twin", "chargeback"})
 
 
 class PaymentEntry(BaseModel):
@@ -118,7 +128,7 @@ def payment_history(
                 price=Money(minor=attempt.amount_minor, currency=attempt.currency),
                 requested_at=attempt.sent_at,
                 approved_at=attempt.resolved_at if attempt.state == "settled" else None,
-                is_return=attempt.purpose != "charge",
+                is_return=attempt.purpose in _RETURNS,
                 waits_for_a_person=attempt.state == "attention",
             )
         )
@@ -132,6 +142,10 @@ def _judged(
     refund_reasons: Mapping[tuple[int, str | None], str],
     cancel_reason: str | None,
 ) -> tuple[Category, str | None]:
+    if attempt.purpose == "chargeback":
+        return "chargeback", None
+    if attempt.purpose in ("repayment", "receipt"):
+        return _OF_REPAYMENT.get(attempt.state, "repayment_pending"), attempt.decline
     if attempt.purpose != "charge":
         of_ours = attempt.purpose == "refund"
         known = refund_reasons.get((attempt.number, attempt.credit_id if of_ours else attempt.returns))

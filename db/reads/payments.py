@@ -23,7 +23,16 @@ LIMIT_DEFAULT: Final = 50
 _p, _s, _c, _m = payments.c, payers.c, customers.c, payment_methods.c
 
 PaymentState = Literal[
-    "scheduled", "collecting", "settled", "skipped", "failed", "refunded", "partially_refunded"
+    "scheduled",
+    "collecting",
+    "settled",
+    "skipped",
+    "failed",
+    "refunded",
+    "partially_refunded",
+    "chargeback",
+    "partially_repaid",
+    "repaid",
 ]
 
 
@@ -140,12 +149,12 @@ async def list_payments(
     )
 
 
-async def payment_currency(db: Database, object_id: str, number: int) -> str | None:
-    """The currency of a payment; None: there is none."""
-    query = select(_p.currency).where(_p.object_id == object_id, _p.number == number)
+async def find_payment(db: Database, object_id: str, number: int) -> PaymentItem | None:
+    """One payment as the list shows it; None: there is no such payment."""
+    query = _query([_p.object_id == object_id, _p.number == number], 1)
     async with db.reading() as connection:
-        found: str | None = (await connection.execute(query)).scalar_one_or_none()
-    return found
+        row = (await connection.execute(query)).one_or_none()
+    return _item(row) if row is not None else None
 
 
 def page_query(wanted: PaymentFilter, cursor: str | None, limit: int) -> Select[Any]:
@@ -153,6 +162,10 @@ def page_query(wanted: PaymentFilter, cursor: str | None, limit: int) -> Select[
     conditions = conditions_of(wanted)
     if cursor is not None:
         conditions.append(_after(cursor))
+    return _query(conditions, limit)
+
+
+def _query(conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
     newest_first = (_p.due_at.desc(), _p.object_id.desc(), _p.number.desc())
     # Chosen first, joined then: a page joins at most its own lines.
     p = select(payments).where(*conditions).order_by(*newest_first).limit(limit + 1).subquery("p")

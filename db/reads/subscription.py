@@ -33,7 +33,7 @@ class AttemptDetail(_Shown):
 
     key: str
     attempt: int
-    purpose: Literal["charge", "refund", "twin"]
+    purpose: Literal["charge", "refund", "twin", "chargeback", "repayment", "receipt"]
     reference: str
     state: str
     payment_method_id: str

@@ -59,12 +59,14 @@ def _line(row: sqlite3.Row) -> dict[str, Any]:
 
 def audit(db: sqlite3.Connection) -> dict[str, Any]:
     """Everything an auditor needs. `settled` counts charges that settled (a voided one never did);
-    `net` is `settled` minus `refunded`; `fees` what was kept of it for remittances, failed ones too. `balanced`: the
-    ledger's lines sum to zero and agree with both.
+    `net` is `settled` minus `refunded` and `charged_back`; `fees` what was kept of it for remittances, failed ones too.
+    `balanced`: the ledger's lines sum to zero and agree with both.
     """
     records = [shown(row) for row in db.execute("SELECT * FROM movements ORDER BY seq")]
     settled: Counter[str] = Counter()
     refunded: Counter[str] = Counter()
+    charged_back: Counter[str] = Counter()
+    sums = {"charge": settled, "refund": refunded, "chargeback": charged_back}
     fees: Counter[str] = Counter()
     references: dict[str, dict[str, Any]] = {}
     for record in records:
@@ -73,14 +75,18 @@ def audit(db: sqlite3.Connection) -> dict[str, Any]:
             record["reference"], {"charges": 0, "settled_charges": 0, "refunds": 0, "net": Counter()}
         )
         is_charge = record["kind"] == "charge"
+        # A chargeback stands alone under a reference of its own; it counts where refunds do.
         of_reference["charges" if is_charge else "refunds"] += 1
         if record["fee_minor"]:
             fees[amount["currency"]] += record["fee_minor"]
         if is_settled:
             of_reference["settled_charges"] += is_charge
             of_reference["net"][amount["currency"]] += amount["minor"] if is_charge else -amount["minor"]
-            (settled if is_charge else refunded)[amount["currency"]] += amount["minor"]
-    net = {currency: settled[currency] - refunded[currency] for currency in sorted({*settled, *refunded})}
+            sums[record["kind"]][amount["currency"]] += amount["minor"]
+    net = {
+        currency: settled[currency] - refunded[currency] - charged_back[currency]
+        for currency in sorted({*settled, *refunded, *charged_back})
+    }
     accounts: dict[str, dict[str, int]] = {}
     for row in db.execute(
         "SELECT currency, account, sum(minor) AS sum FROM ledger GROUP BY 1, 2 ORDER BY 1, 2"
@@ -95,9 +101,11 @@ def audit(db: sqlite3.Connection) -> dict[str, Any]:
     return {
         "charges": [record for record in records if record["kind"] == "charge"],
         "refunds": [record for record in records if record["kind"] == "refund"],
+        "chargebacks": [record for record in records if record["kind"] == "chargeback"],
         "accounts": accounts,
         "settled": dict(settled),
         "refunded": dict(refunded),
+        "charged_back": dict(charged_back),
         "net": net,
         "fees": dict(fees),
         "references": references,

@@ -1,5 +1,6 @@
 """The hosted card form: where a customer chooses a (test) card and the merchant sees only a token.
 
+Opened with an amount it is a payment form: the same page, and it says what will be paid.
 There is no field a card number could be typed into. The form sends the customer back to
 `return_url?form=<id>`; the merchant then asks for the result (spec: subscriptions.md §7).
 """
@@ -14,7 +15,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from aiohttp import web
 
-from gateways.sandbox.api import read_body
+from domain.money import Money
+from gateways.sandbox.api import read_amount, read_body
 from gateways.sandbox.refusal import Refusal, invalid
 from gateways.sandbox.schema import now_us, transaction
 
@@ -64,17 +66,21 @@ class CardForms:
         ]
 
     async def make(self, request: web.Request) -> web.Response:
-        """POST /card-forms {reference, return_url?}."""
+        """POST /card-forms {reference, return_url?, amount?}: with an amount it is a payment form."""
         body = await read_body(request)
         reference, return_url = body.get("reference"), body.get("return_url")
         if not isinstance(reference, str) or not 1 <= len(reference) <= 200:
             raise invalid("`reference` is 1 to 200 characters.")
         if return_url is not None and not _is_web_address(return_url):
             raise invalid("`return_url` is an http or https address.")
+        amount = read_amount(body) if "amount" in body else None
         form_id = f"cf_{secrets.token_hex(16)}"
+        paid = (None, None) if amount is None else (amount.minor, amount.currency)
         with transaction(self._db):
             self._db.execute(
-                "INSERT INTO card_forms VALUES (?, ?, ?, NULL, ?)", (form_id, reference, return_url, now_us())
+                "INSERT INTO card_forms (id, reference, return_url, created_at_us, minor, currency)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (form_id, reference, return_url, now_us(), *paid),
             )
         url = str(request.url.origin() / "card-forms" / form_id)
         return web.json_response({"form_id": form_id, "url": url}, status=201)
@@ -92,11 +98,13 @@ class CardForms:
             f"{' checked' if card == 'tok_ok' else ''}> {escape(words)}</label>"
             for card, words in CARDS.items()
         )
+        is_payment = form["minor"] is not None
+        pays = escape(str(Money(minor=form["minor"], currency=form["currency"]))) if is_payment else ""
         return _page(
-            "<h1>Choose a test card</h1>"
-            '<p class="note">This is the sandbox: no real card exists here and no number is asked for.</p>'
+            (f"<h1>Pay {pays}</h1>" if is_payment else "<h1>Choose a test card</h1>")
+            + '<p class="note">This is the sandbox: no real card exists here and no number is asked for.</p>'
             f'<form method="post"><fieldset><legend>Test cards</legend>{choices}</fieldset>'
-            "<button>Use this card</button></form>"
+            f"<button>{f'Pay {pays} with this card' if is_payment else 'Use this card'}</button></form>"
         )
 
     async def choose(self, request: web.Request) -> web.Response:

@@ -37,7 +37,8 @@ CREATE TABLE IF NOT EXISTS movements (          -- charges and refunds, in the o
     slip_id        TEXT REFERENCES movements (id),   -- of Konbini charges: the slip they were paid with
     deposit        TEXT CHECK (deposit IN ('unpaid', 'preliminary')),
     fee_minor      INTEGER NOT NULL DEFAULT 0 CHECK (fee_minor >= 0),
-    installments   INTEGER CHECK (installments BETWEEN 2 AND 60)
+    installments   INTEGER CHECK (installments BETWEEN 2 AND 60),
+    forced         INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1))   -- 1: a refund by the bank: a chargeback
 ) STRICT;
 CREATE INDEX IF NOT EXISTS movements_reference ON movements (reference, seq);
 CREATE INDEX IF NOT EXISTS movements_visible ON movements (visible_at_us, seq);
@@ -98,7 +99,9 @@ CREATE TABLE IF NOT EXISTS card_forms (
     reference     TEXT NOT NULL,
     return_url    TEXT,
     token         TEXT,
-    created_at_us INTEGER NOT NULL
+    created_at_us INTEGER NOT NULL,
+    minor         INTEGER,                      -- of a payment form: what is to be paid
+    currency      TEXT
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS webhook_deliveries ( -- what the registered receiver is told, in the order of writing
@@ -147,8 +150,14 @@ _LATER_COLUMNS: Final = {
     "deposit": "TEXT CHECK (deposit IN ('unpaid', 'preliminary'))",
     "fee_minor": "INTEGER NOT NULL DEFAULT 0 CHECK (fee_minor >= 0)",
     "installments": "INTEGER CHECK (installments BETWEEN 2 AND 60)",
+    "forced": "INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1))",
 }
-"""Columns of `movements` that a file made by an earlier version lacks."""
+"""Columns of `movements` that a file made by an earlier version lacks; `card_forms` got two."""
+_LATER_FORM_COLUMNS: Final = {"minor": "INTEGER", "currency": "TEXT"}
+_LATER_INDEX: Final = (
+    "CREATE UNIQUE INDEX IF NOT EXISTS movements_charged_back ON movements (charge_id) WHERE forced = 1"
+)
+"""A charge is charged back once."""
 
 _LOCK_SECONDS: Final = 1.0
 """How long a new server waits for an old one to let go of the file."""
@@ -182,10 +191,12 @@ def open_database(path: str) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
     db.executescript(_SCHEMA)
-    there = {row["name"] for row in db.execute("PRAGMA table_info(movements)")}
-    for name, definition in _LATER_COLUMNS.items():
-        if name not in there:
-            db.execute(f"ALTER TABLE movements ADD COLUMN {name} {definition}")
+    for table, columns in (("movements", _LATER_COLUMNS), ("card_forms", _LATER_FORM_COLUMNS)):
+        there = {row["name"] for row in db.execute(f"PRAGMA table_info({table})")}
+        for name, definition in columns.items():
+            if name not in there:
+                db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {definition}")
+    db.execute(_LATER_INDEX)
     return db
 
 

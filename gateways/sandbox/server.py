@@ -21,6 +21,7 @@ from gateways.sandbox.card_form import CardForms
 from gateways.sandbox.cards import Cards
 from gateways.sandbox.control import Control, load_setting, save_setting
 from gateways.sandbox.desk import Desk
+from gateways.sandbox.disputes import Disputes
 from gateways.sandbox.faults import FaultPlan
 from gateways.sandbox.keys import KEY_TTL_SECONDS, KeyBook, parse_mode
 from gateways.sandbox.konbini import Konbini
@@ -81,7 +82,8 @@ def make_app(db: sqlite3.Connection, options: Options) -> web.Application:
     app.cleanup_ctx.append(deliver)
     app.router.add_get("/health", _health)
     konbini = Konbini(book, Slips(db, book), desk)
-    rooms = (Api(db, book, cards, desk), konbini, CardForms(db), Control(db, desk, sender), Audit(db))
+    merchants = (Api(db, book, cards, desk), konbini, Disputes(book, desk), CardForms(db))
+    rooms = (*merchants, Control(db, desk, sender), Audit(db))
     app.add_routes([route for room in rooms for route in room.routes()])
     return app
 

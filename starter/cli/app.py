@@ -11,6 +11,7 @@ from starter.cli import (
     audit,
     books,
     catalogue,
+    chargeback,
     credit,
     customer,
     deposit,
@@ -21,6 +22,7 @@ from starter.cli import (
     order,
     payment,
     products,
+    repayment,
     role,
     services,
     subscription,
@@ -66,6 +68,8 @@ app.add_typer(order.app, name="order")
 app.add_typer(ticket.app, name="ticket")
 app.add_typer(deposit.app, name="deposit")
 app.add_typer(credit.app, name="credit")
+app.add_typer(chargeback.app, name="chargeback")
+app.add_typer(repayment.app, name="repayment")
 app.add_typer(attention.app, name="attention")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(webhook.app, name="webhook")

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from starter.cli.catalogue import more
+from starter.cli.chargeback import PaymentName
 from starter.cli.options import (
     Actor,
     Amount,
@@ -45,13 +46,6 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Give a settled payment back: teiki credit OBJECT/NUMBER; or look: list, show.",
 )
-PaymentName = Annotated[
-    str,
-    typer.Argument(
-        metavar="OBJECT/NUMBER",
-        help="Which payment: sub_…/3, ord_…/1, or an order's number, 20260105-0000017/1.",
-    ),
-]
 Why = Annotated[str, typer.Option("--comment", metavar="TEXT", help="Why; for operators only.")]
 _WAITS = {
     "sent": "asked for just now",
@@ -113,7 +107,7 @@ async def _amount(
 ) -> Money | None:
     """What was said, in the payment's own currency when none was."""
     if currency is None and (amount is not None or amount_minor is not None):
-        currency = await teiki.payments.currency(name, number)
+        currency = (await teiki.payments.find(f"{name}/{number}")).amount.currency
     return money(amount, amount_minor, currency)
 
 

@@ -42,6 +42,9 @@ _COLOURS: Final = {
     "skipped": "dim",
     "refunded": "cyan",
     "partially_refunded": "cyan",
+    "chargeback": "red",
+    "partially_repaid": "yellow",
+    "repaid": "green",
     "in_process": "yellow",
     "complete": "green",
     "purchase_confirmed": "green",
@@ -116,7 +119,7 @@ def _payments(detail: SubscriptionDetail) -> Table:
             first = (*map(Text, head), state) if index == 0 else ("", "", "", "")
             table.add_row(
                 *first,
-                Text(str(attempt.attempt) if attempt.purpose == "charge" else _GOING_BACK[attempt.purpose]),
+                Text(_NO_CHARGES.get(attempt.purpose, str(attempt.attempt))),
                 Text(short(attempt.sent_at, detail.zone)),
                 _outcome(attempt),
                 Text(attempt.gateway_id or ""),
@@ -126,7 +129,13 @@ def _payments(detail: SubscriptionDetail) -> Table:
     return table
 
 
-_GOING_BACK: Final = {"refund": "refund", "twin": "refund of a double charge"}
+_NO_CHARGES: Final = {
+    "refund": "refund",
+    "twin": "refund of a double charge",
+    "chargeback": "chargeback",
+    "repayment": "repayment",
+    "receipt": "repayment, otherwise",
+}
 
 
 def _no_attempt(payment: PaymentDetail) -> str:

@@ -33,7 +33,8 @@ def show_list(
     state: Annotated[
         list[str] | None,
         typer.Option(
-            help="scheduled, collecting, settled, skipped, failed, refunded, partially_refunded; many times."
+            help="scheduled, collecting, settled, skipped, failed, refunded, partially_refunded, chargeback,"
+            " partially_repaid, repaid; may be given many times."
         ),
     ] = None,
     due_from: Annotated[str | None, typer.Option(metavar="INSTANT")] = None,

@@ -11,14 +11,17 @@ from temporalio import activity
 
 from activities.billing import BillingActivities
 from activities.blocking import BlockingActivities
+from activities.chargebacks import ChargebacksActivities
 from activities.contracts.billing import BillingContract
 from activities.contracts.blocking import BlockingContract
+from activities.contracts.chargebacks import ChargebacksContract
 from activities.contracts.credits import CreditsContract
 from activities.contracts.exports import ExportsContract
 from activities.contracts.notifications import NotificationsContract
 from activities.contracts.orders import OrdersContract
 from activities.contracts.reconciliation import ReconciliationContract
 from activities.contracts.records import RecordsContract
+from activities.contracts.repayments import RepaymentsContract
 from activities.contracts.webhooks import WebhooksContract
 from activities.credits import CreditsActivities
 from activities.exports import ExportsActivities
@@ -26,6 +29,7 @@ from activities.notifications import NotificationsActivities
 from activities.orders import OrdersActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.records import RecordsActivities
+from activities.repayments import RepaymentsActivities
 from activities.webhooks import WebhooksActivities
 from tests.architecture.reading import ROOT, modules, name_of, tree
 
@@ -33,6 +37,8 @@ IMPLEMENTED = {
     BillingContract: BillingActivities,
     NotificationsContract: NotificationsActivities,
     BlockingContract: BlockingActivities,
+    ChargebacksContract: ChargebacksActivities,
+    RepaymentsContract: RepaymentsActivities,
     OrdersContract: OrdersActivities,
     CreditsContract: CreditsActivities,
     ExportsContract: ExportsActivities,

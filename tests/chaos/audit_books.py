@@ -49,7 +49,7 @@ CREATE TEMP VIEW blocks AS
 -- Whom each charge is taken from: the customer, and the card of that attempt.
 CREATE TEMP VIEW charged AS
     SELECT a.reference, a.recorded_at, s.customer_id, a.payment_method_id
-    FROM attempts a JOIN subscriptions s ON s.id = a.object_id WHERE a.purpose = 'charge';
+    FROM attempts a JOIN subscriptions s ON s.id = a.object_id WHERE a.purpose IN ('charge', 'repayment');
 """
 _INDEXES: Final = """
 CREATE INDEX ON gw (reference);
@@ -100,7 +100,7 @@ def opened(database_url: str, gateway_url: str, terms: Terms) -> Iterator[psycop
 
 def _lay_out(cursor: psycopg.Cursor[Any], gateway_url: str, snapshot_at: datetime) -> None:
     book = _get(gateway_url, "/_audit/ledger")
-    movements = [*book["charges"], *book["refunds"]]
+    movements = [*book["charges"], *book["refunds"], *book["chargebacks"]]
     known = [m for m in movements if datetime.fromisoformat(m["created_at"]) <= snapshot_at]
     with cursor.copy("COPY gw FROM STDIN") as copy:
         for movement in known:

@@ -23,15 +23,18 @@ I1: Final = (
     Check(
         "I1",
         _PAYMENTS_AT_GATEWAY,
-        # A twin that was given back in full is no second charge.
+        # A twin that was given back in full is no second charge. A repayment is charged once too, each by itself.
         """
         WITH live AS (
-            SELECT c.subject, c.number, c.id FROM gw c
+            SELECT c.subject, c.number, c.id,
+                   CASE split_part(c.reference, '/', 3) WHEN 'repayment' THEN split_part(c.reference, '/', 4) END AS of
+            FROM gw c
             WHERE c.kind = 'charge' AND c.state = 'settled' AND c.minor > COALESCE(
-                (SELECT sum(r.minor) FROM gw r WHERE r.charge_id = c.id AND r.state = 'settled'), 0)
+                (SELECT sum(r.minor) FROM gw r
+                 WHERE r.charge_id = c.id AND r.state = 'settled' AND r.kind = 'refund'), 0)
         )
         SELECT format('payment %s/%s was charged %s times: %s', subject, number, count(*), string_agg(id, ', '))
-        FROM live GROUP BY subject, number HAVING count(*) > 1
+        FROM live GROUP BY subject, number, of HAVING count(*) > 1
         """,
     ),
     Check(
@@ -39,8 +42,8 @@ I1: Final = (
         "SELECT count(*) FROM attempts WHERE purpose = 'charge' AND state = 'settled'",
         """
         SELECT format('payment %s/%s has %s settled attempts', object_id, number, count(*))
-        FROM attempts WHERE purpose = 'charge' AND state = 'settled'
-        GROUP BY object_id, number HAVING count(*) > 1
+        FROM attempts WHERE purpose IN ('charge', 'repayment', 'chargeback') AND state = 'settled'
+        GROUP BY object_id, number, purpose, CASE purpose WHEN 'repayment' THEN returns END HAVING count(*) > 1
         """,
     ),
     Check(
@@ -85,6 +88,8 @@ I2: Final = (
         FROM ledger WHERE NOT CASE kind
             WHEN 'charge' THEN (debit_account, credit_account) = ('gateway_receivable', 'revenue')
             WHEN 'refund' THEN debit_account IN ('refunds', 'customer') AND credit_account = 'gateway_receivable'
+            WHEN 'chargeback' THEN (debit_account, credit_account) = ('chargebacks', 'gateway_receivable')
+            WHEN 'repayment' THEN debit_account IN ('gateway_receivable', 'cash') AND credit_account = 'repayments'
             WHEN 'correction' THEN (debit_account, credit_account) IN
                 (('gateway_receivable', 'customer'), ('customer', 'gateway_receivable'))
             ELSE true END OR amount_minor <= 0
@@ -106,19 +111,27 @@ I2: Final = (
     ),
     Check(
         "I2",
-        "SELECT count(*) FROM gw WHERE kind = 'refund'",
+        "SELECT count(*) FROM gw WHERE kind <> 'charge'",
         """
         SELECT format('charge %s of %s gave back %s of %s', r.charge_id, min(r.reference), sum(r.minor), min(c.minor))
         FROM gw r LEFT JOIN gw c ON c.id = r.charge_id AND c.kind = 'charge' AND c.state = 'settled'
-        WHERE r.kind = 'refund' AND r.state = 'settled'
+        WHERE r.kind <> 'charge' AND r.state = 'settled'
         GROUP BY r.charge_id HAVING min(c.minor) IS NULL OR sum(r.minor) > min(c.minor)
         UNION ALL
         SELECT format('payment %s/%s: %s returned of %s charged', object_id, number, returned, charged)
         FROM (SELECT object_id, number,
                      COALESCE(sum(amount_minor) FILTER (WHERE purpose = 'charge'), 0) AS charged,
-                     COALESCE(sum(amount_minor) FILTER (WHERE purpose = 'refund'), 0) AS returned
+                     COALESCE(sum(amount_minor) FILTER (WHERE purpose IN ('refund', 'chargeback')), 0) AS returned
               FROM attempts WHERE state = 'settled' GROUP BY 1, 2) sums
         WHERE returned > charged
+          AND NOT EXISTS (SELECT FROM incidents i WHERE i.kind = 'returned_twice' AND i.subject_id = object_id)
+        UNION ALL
+        SELECT format('payment %s/%s: %s repaid of %s charged back', object_id, number, repaid, charged_back)
+        FROM (SELECT object_id, number,
+                     COALESCE(sum(amount_minor) FILTER (WHERE purpose = 'chargeback'), 0) AS charged_back,
+                     COALESCE(sum(amount_minor) FILTER (WHERE purpose IN ('repayment', 'receipt')), 0) AS repaid
+              FROM attempts WHERE state = 'settled' OR purpose = 'chargeback' GROUP BY 1, 2) sums
+        WHERE repaid > charged_back
         """,
     ),
 )
@@ -132,7 +145,8 @@ I3: Final = (
         FROM gw WHERE NOT EXISTS (SELECT FROM attempts a WHERE a.reference = gw.reference)
         UNION ALL
         SELECT format('%s %s was made before the attempt %s was written down', gw.kind, gw.id, gw.reference)
-        FROM gw JOIN attempts a ON a.reference = gw.reference WHERE gw.created_at < a.recorded_at
+        FROM gw JOIN attempts a ON a.reference = gw.reference
+        WHERE gw.created_at < a.recorded_at AND gw.kind <> 'chargeback'  -- which nobody of us asks for
         """,
     ),
     Check(
@@ -159,9 +173,10 @@ I3: Final = (
                       a.gateway_id, COALESCE(gw.kind || ' ' || gw.state || ' ' || gw.minor || ' ' || gw.currency
                                              || ' for ' || gw.reference, 'nothing'))
         FROM attempts a LEFT JOIN gw ON gw.id = a.gateway_id
-        WHERE a.state = 'settled'
+        WHERE a.state = 'settled' AND a.purpose <> 'receipt'  -- its money came otherwise
           AND (gw.state, gw.kind, gw.minor, gw.currency, gw.reference) IS DISTINCT FROM
-              ('settled', CASE a.purpose WHEN 'charge' THEN 'charge' ELSE 'refund' END,
+              ('settled', CASE WHEN a.purpose IN ('charge', 'repayment') THEN 'charge'
+                               WHEN a.purpose = 'chargeback' THEN 'chargeback' ELSE 'refund' END,
                -- A credit that went back twice stands under the reference of the first time.
                a.amount_minor, a.currency, split_part(a.reference, '/second/', 1))
         """,
@@ -171,8 +186,8 @@ I3: Final = (
         "SELECT count(*) FROM attempts",
         """
         WITH entries AS (
-            SELECT attempt_key, count(*) AS n, count(*) FILTER (WHERE kind IN ('charge', 'refund')) AS own,
-                   min(kind) FILTER (WHERE kind IN ('charge', 'refund')) AS kind,
+            SELECT attempt_key, count(*) AS n, count(*) FILTER (WHERE kind NOT IN ('fee', 'correction')) AS own,
+                   min(kind) FILTER (WHERE kind NOT IN ('fee', 'correction')) AS kind,
                    min(amount_minor) AS least, max(amount_minor) AS most, min(currency) AS currency
             FROM ledger GROUP BY attempt_key
         )
@@ -181,7 +196,8 @@ I3: Final = (
         FROM attempts a LEFT JOIN entries e ON e.attempt_key = a.key
         WHERE CASE WHEN a.state <> 'settled' THEN a.purpose <> 'twin' AND COALESCE(e.own, 0) > 0
                    WHEN a.purpose = 'twin' THEN COALESCE(e.n, 0) = 0
-                   ELSE COALESCE(e.own, 0) <> 1 OR e.kind <> a.purpose END
+                   ELSE COALESCE(e.own, 0) <> 1
+                        OR e.kind <> CASE a.purpose WHEN 'receipt' THEN 'repayment' ELSE a.purpose END END
            OR e.least <> a.amount_minor OR e.most <> a.amount_minor OR e.currency <> a.currency
         """,
     ),
@@ -206,6 +222,7 @@ I4: Final = (
         SELECT format('attempt %s is %s since %s', a.reference, a.state, a.recorded_at)
         FROM attempts a, terms t
         WHERE a.state IN ('sent', 'unsent', 'unknown', 'pending') AND a.recorded_at <= t.at - t.open_for
+          AND a.purpose <> 'chargeback'  -- an operator's word, which the gateway's book is to confirm
         """,
     ),
     Check(

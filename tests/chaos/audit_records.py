@@ -110,6 +110,22 @@ I6: Final = (
         FROM attempts a
         WHERE a.purpose = 'twin' AND a.state = 'settled'
           AND NOT EXISTS (SELECT FROM incidents i WHERE i.kind = 'double_charge' AND i.subject_id = a.object_id)
+        UNION ALL
+        SELECT format('chargeback of payment %s/%s has no event or no notice', a.object_id, a.number)
+        FROM attempts a
+        WHERE a.purpose = 'chargeback' AND NOT (
+            EXISTS (SELECT FROM history h WHERE h.subject_id = a.object_id AND h.number = a.number
+                    AND h.kind = 'chargeback' AND h.actor <> '')
+            AND EXISTS (SELECT FROM outbox o WHERE o.subject_id = a.object_id AND o.topic = 'payment.chargeback'
+                        AND (o.payload->>'number')::integer = a.number))
+        UNION ALL
+        SELECT format('repayment %s of payment %s/%s has no event or no notice', a.returns, a.object_id, a.number)
+        FROM attempts a
+        WHERE a.purpose IN ('repayment', 'receipt') AND a.state = 'settled' AND NOT (
+            EXISTS (SELECT FROM history h WHERE h.subject_id = a.object_id AND h.data->>'repayment_id' = a.returns
+                    AND h.kind = 'repayment' AND h.data->>'outcome' = 'succeeded' AND h.actor <> '')
+            AND EXISTS (SELECT FROM outbox o WHERE o.subject_id = a.object_id AND o.topic = 'payment.repaid'
+                        AND o.payload->>'repayment_id' = a.returns))
         """,
     ),
     Check(
@@ -147,16 +163,19 @@ I6: Final = (
     ),
     Check(
         "I6",
-        "SELECT count(*) FROM payments WHERE state NOT IN ('scheduled', 'collecting')",
+        "SELECT count(*) FROM payments WHERE settled_at IS NOT NULL OR state IN ('skipped', 'failed')",
         """
         SELECT format('payment %s/%s is %s, and nothing in the books says why', p.object_id, p.number, p.state)
         FROM payments p
-        WHERE p.state IN ('settled', 'refunded', 'partially_refunded') AND NOT EXISTS (
+        WHERE p.settled_at IS NOT NULL AND NOT EXISTS (
                 SELECT FROM attempts a WHERE a.object_id = p.object_id AND a.number = p.number
                 AND a.purpose = 'charge' AND a.state = 'settled')
            OR p.state IN ('refunded', 'partially_refunded') AND NOT EXISTS (
                 SELECT FROM attempts a WHERE a.object_id = p.object_id AND a.number = p.number
                 AND a.purpose = 'refund' AND a.state = 'settled')
+           OR p.state IN ('chargeback', 'partially_repaid', 'repaid') AND NOT EXISTS (
+                SELECT FROM attempts a WHERE a.object_id = p.object_id AND a.number = p.number
+                AND a.purpose = 'chargeback' AND a.state IN ('settled', 'pending'))
            OR p.state = 'skipped' AND (p.skip_reason IS NULL OR NOT EXISTS (
                 SELECT FROM history h WHERE h.subject_id = p.object_id AND h.number = p.number
                 AND h.kind = 'skip' AND h.actor <> ''))

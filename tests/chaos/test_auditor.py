@@ -32,8 +32,10 @@ from gateways.sandbox.launch import start_sandbox
 from gateways.sandbox.remote import SandboxRemote
 from gateways.sandbox_client import SandboxGateway
 from runtime.embedded.postgres import EmbeddedPostgres
+from tests.activities.bank_desk import BankDesk
 from tests.chaos.audit_books import Terms
 from tests.chaos.auditor import PROMISES, audit
+from tests.chaos.bank_breaks import BANK_BREAKS, repaid_life
 from tests.db.house import NOW, House, happening, transition
 from tests.gateways.deposits import issue, remit
 
@@ -43,20 +45,23 @@ _names = itertools.count(1)
 
 @dataclass
 class World:
-    """`paid`: declined once, then settled; `returned`: settled and refunded; `resting`: suspended by an operator."""
+    """`paid`: declined once, then settled; `returned`: settled and refunded; `resting`: suspended by an operator;
+    `repaid`: charged back, and repaid by a link and otherwise.
+    """
 
     database_url: str
     gateway_url: str
     paid: OpenInput
     returned: OpenInput
     resting: OpenInput
+    repaid: OpenInput
 
     def findings(self, **terms: timedelta) -> Any:
         return audit(self.database_url, self.gateway_url, Terms(**terms))
 
     async def execute(self, *statements: str) -> None:
         """Break our books as no code of ours can: past foreign keys and the triggers that forbid it."""
-        names = {"paid": self.paid, "returned": self.returned, "resting": self.resting}
+        names = {name: getattr(self, name) for name in ("paid", "returned", "resting", "repaid")}
         ids = {name: order.subscription_id for name, order in names.items()}
         async with await psycopg.AsyncConnection.connect(self.database_url, autocommit=True) as connection:
             await connection.execute("SET session_replication_role = replica")
@@ -81,11 +86,12 @@ async def a_world(postgres: EmbeddedPostgres) -> AsyncIterator[World]:
         db = Database.connect(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=2)
         try:
             orders = await _lived(House(db), BillingActivities(db, gateway), remote)
+            repaid = await repaid_life(BankDesk(db, gateway, remote, House(db), url=sandbox.base_url))
         finally:
             await db.close()  # a database with connections cannot be copied
             await gateway.close()
             await remote.close()
-        yield World(url, sandbox.base_url, *orders)
+        yield World(url, sandbox.base_url, *orders, repaid)
     finally:
         await sandbox.stop()
 
@@ -152,7 +158,7 @@ async def intact(postgres: EmbeddedPostgres) -> AsyncIterator[World]:
 async def copy(postgres: EmbeddedPostgres, intact: World) -> World:
     template = intact.database_url.rpartition("/")[2]
     url = await postgres.create_database(f"copy_{next(_names)}", template=template)
-    return World(url, intact.gateway_url, intact.paid, intact.returned, intact.resting)
+    return World(url, intact.gateway_url, intact.paid, intact.returned, intact.resting, intact.repaid)
 
 
 def broken(world: World, **terms: timedelta) -> set[str]:
@@ -181,6 +187,7 @@ RESENT = (
     + OF_PAID
 )
 BREAKS = {
+    **BANK_BREAKS,
     "one request made two subscriptions": (
         {"I1"},
         (
@@ -456,7 +463,9 @@ async def test_the_program_shows_people_what_it_found_and_exits_with_one(copy):
 
 
 def test_a_gateway_that_cannot_be_read_is_no_clean_bill_of_health(intact):
-    nobody = World(intact.database_url, "http://127.0.0.1:9", intact.paid, intact.returned, intact.resting)
+    nobody = World(
+        intact.database_url, "http://127.0.0.1:9", intact.paid, intact.returned, intact.resting, intact.repaid
+    )
     failed = program(nobody, "--json")
     assert (failed.returncode, failed.stdout) == (2, "")
 

@@ -31,7 +31,8 @@ _GIVEN: dict[str, Any] = {
     "word": "charged", "gateway_id": "ch_1", "comment": "", "text": "hello", "name": "Tea", "token": "tok_ok",
     "kind": "orders", "number": 1, "returns": None, "moved": False, "again": False, "slip": None, "amount": YEN,
     "identification": {}, "fields": {}, "inbox_id": 1, "gateway": "sandbox", "event_id": "e", "body": b"{}",
-    "credit_id": f"crd_{ID}", "customer": f"cus_{ID}",
+    "actor": "", "payment": f"sub_{ID}/1", "repayment_id": f"rep_{ID}",
+    "request_id": "req-1", "credit_id": f"crd_{ID}", "customer": f"cus_{ID}",
     "url": "https://example.com/", "endpoint_id": f"end_{ID}", "notification_id": "ntf_1",
     "source": "here", "to": Path("nowhere.xlsx"), "terms": ProductTerms(),
 }  # fmt: skip
@@ -112,7 +113,11 @@ async def call(teiki: Teiki, operation: str, *, actor: str) -> None:
     }
     if operation == "order.settle_attention":
         given["number"] = 1
-    if operation == "credits.settle_attention":
+    if operation in ("repayments.add", "payments.add_repayment"):
+        given["link"] = True
+    if operation in ("payments.find", "payments.add_repayment"):
+        given["name"] = f"sub_{ID}/1"
+    if operation in ("credits.settle_attention", "repayments.settle_attention"):
         given |= {"number": 1, "request_id": "word-1"}
     if names_an_actor(service, method):
         given["actor"] = actor

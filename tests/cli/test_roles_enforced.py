@@ -16,6 +16,7 @@ import workflows.credit_messages as of_credits
 import workflows.export_messages as of_exports
 import workflows.messages as of_subscriptions
 import workflows.order_messages as orders_own
+import workflows.repayment_messages as of_repayments
 from db.reads.audit import list_audit
 from domain.errors import ErrorCode, TeikiError
 from domain.roles import READ, RULES, Role
@@ -63,6 +64,9 @@ OF_COMMAND = {
     "attention settle": "attention.settle", "webhook retry": "webhook.work_off",
     **{f"role {word}": f"role.{word}" for word in ("grant", "revoke", "list")},
     **{f"audit {word}": "audit.read" for word in ("list", "head", "verify")},
+    "chargeback enter": "chargeback.enter", "gateway chargeback": READ,
+    "repayment add": "repayment.add", "repayment cancel": "repayment.cancel",
+    "repayment list": READ, "repayment show": READ,
     "credit give": "payment.credit", "credit list": READ, "credit show": READ,
     "customer block": "customer.block", "customer unblock": "customer.block",
     "customer put": "customer.put", "product put": "product.put", "payment-method add": "payment_method.add",
@@ -86,6 +90,9 @@ OF_ROUTE = {
     ("/card-change/{token}", "GET"): READ,
     ("/card-change/{token}", "POST"): READ,
     ("/card-change/{token}/done", "GET"): "subscription.change_card",
+    ("/repayment/{token}", "GET"): READ,
+    ("/repayment/{token}", "POST"): READ,
+    ("/repayment/{token}/done", "GET"): "repayment.pay",
     ("/webhooks/{gateway}", "POST"): "webhook.take_in",
     ("/health", "GET"): None,
     ("/assets/teiki.css", "GET"): None,
@@ -111,7 +118,15 @@ def test_every_route_of_the_web_has_a_rule():
 def test_every_command_that_a_workflow_takes_has_a_rule():
     commands = {
         model.__name__
-        for module in (of_subscriptions, of_credits, orders_own, of_exports, of_orders, of_records)
+        for module in (
+            of_subscriptions,
+            of_credits,
+            of_repayments,
+            orders_own,
+            of_exports,
+            of_orders,
+            of_records,
+        )
         for model in vars(module).values()
         if inspect.isclass(model)
         and issubclass(model, BaseModel)
@@ -126,6 +141,7 @@ def test_every_command_that_a_workflow_takes_has_a_rule():
         "OpenOrderInput",
         "RecordOrderInput",
         "StopSubscription",
+        "RevokeAccess",
         "Command",
     }
     assert commands - inside - OPERATION_OF.keys() == set()
