@@ -25,6 +25,7 @@ SUPPORT = {
 FINANCE = {
     "attention.settle", "attention.close", "reconciliation.run",
     "export.request", "export.read", "export.cancel",
+    "payment.credit", "chargeback.enter", "repayment.add", "repayment.cancel", "repayment.pay",
 }  # fmt: skip
 
 
@@ -48,6 +49,7 @@ def test_a_customer_may_only_with_what_is_the_customers():
     assert allowed == {
         "subscription.create", "subscription.cancel", "subscription.recover", "subscription.change_card",
         "subscription.card_change_link", "order.place", "order.use", "order.process_access", "order.cancel",
+        "repayment.pay",
         "order.cancel_subscription", "order.issue_slip", "order.identify", "customer.put", "payment_method.add",
     }  # fmt: skip
     assert not any(may(name, "customer") for name in RULES)
