@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -30,7 +30,7 @@ from temporalio.envconfig import ClientConfig
 from temporalio.plugin import SimplePlugin
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowRunner
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
@@ -43,6 +43,8 @@ DEFAULT_ADDRESS: Final = "localhost:7233"
 DEFAULT_NAMESPACE: Final = "default"
 _IDENTITY_HOST_CHARACTERS: Final = 8
 
+STEP_SECONDS_MAX: Final = 60
+"""How long one step of a workflow may take. The server has given the task to somebody else long before (10 s)."""
 PASSTHROUGH_MODULES: Final = (
     "domain",  # pure rules; loading them once also keeps `ZoneInfo` usable, which breaks inside the sandbox
     "activities.contracts",  # typed stubs and models
@@ -56,11 +58,25 @@ def teiki_plugin(keys: KeyRing | None, *, sandbox: bool = True) -> SimplePlugin:
     """The plugin; `keys=None` means no codec, for recorded histories (which are stored without
     encryption).
     """
-    return SimplePlugin(
+    return _Plugin(
         "teiki",
         data_converter=data_converter(keys),
         workflow_runner=_workflow_runner(sandbox=sandbox),
     )
+
+
+class _Plugin(SimplePlugin):
+    async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:  # noqa: A002 - the SDK's name
+        """Give a step of a workflow more time than the SDK's two seconds before it is interrupted.
+
+        They are meant to find code that blocks, but on a machine with too much to do they pass while a thread waits for
+        its turn. The SDK then tears the step out of the middle, which can lose what was ready to run: that workflow is
+        never let go again, stands still on this worker, and the worker never comes to its end when it is told to stop.
+        """
+        inner = worker._workflow_worker
+        if inner is not None:
+            inner._deadlock_timeout_seconds = STEP_SECONDS_MAX
+        await super().run_worker(worker, next)
 
 
 _JSON: Final = PydanticJSONPlainPayloadConverter(ToJsonOptions(exclude_unset=True))

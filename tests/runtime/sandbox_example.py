@@ -1,5 +1,6 @@
 """Two workflows for the plugin's tests: one as they should be, one that imports what it must not."""
 
+import time
 from datetime import timedelta
 
 from temporalio import activity, workflow
@@ -34,3 +35,13 @@ class Demo:
                 retry_policy=RetryPolicy(maximum_attempts=1),
             )
         return greeting
+
+
+@workflow.defn(name="Slow")
+class Slow:
+    """As on a machine on which its thread has to wait for its turn."""
+
+    @workflow.run
+    async def run(self) -> None:
+        with workflow.unsafe.sandbox_unrestricted():
+            time.sleep(2.5)  # noqa: ASYNC251 - longer than the SDK's own limit

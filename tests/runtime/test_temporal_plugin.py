@@ -71,6 +71,16 @@ async def test_a_replayer_with_another_key_fails_instead_of_passing(time_skippin
         await replayer.replay_workflow(history)
 
 
+async def test_a_step_may_take_longer_than_two_seconds_on_a_machine_with_too_much_to_do(dev_server, keys):
+    client = await dev_server.client(keys)
+    queue = f"demo-{uuid.uuid4()}"
+    async with Worker(client, task_queue=queue, workflows=[sandbox_example.Slow]):
+        handle = await client.start_workflow(sandbox_example.Slow.run, id=queue, task_queue=queue)
+        await handle.result()
+    history = await handle.fetch_history()
+    assert "WORKFLOW_TASK_FAILED" not in history.to_json()
+
+
 async def test_a_workflow_that_imports_io_is_refused_when_the_worker_is_made(time_skipping):
     with pytest.raises(RuntimeError, match="Impure") as refused:
         Worker(time_skipping.client, task_queue="impure", workflows=[impure_example.Impure])
