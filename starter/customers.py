@@ -13,7 +13,7 @@ from activities.contracts.blocking import Do
 from activities.contracts.records import PutCustomer
 from db.reads import catalogue as reads
 from db.reads.customer import TABS, CustomerPage, Tab, show_customer
-from db.reads.customer_money import Way
+from db.reads.customer_transactions import Way
 from domain.errors import ErrorCode, TeikiError
 from domain.free_text import require_free_text
 from domain.identifiers import require_id

@@ -15,17 +15,8 @@ from db.engine import Database
 from db.reads.catalogue import CustomerItem, customer_item
 from db.reads.customer_info import Info, read_info
 from db.reads.customer_lookup import customer_meant
-from db.reads.customer_money import (
-    ProductPurchases,
-    Stats,
-    Transaction,
-    TransactionPage,
-    Way,
-    read_last,
-    read_products,
-    read_stats,
-    read_transactions,
-)
+from db.reads.customer_money import ProductPurchases, Stats, read_last, read_products, read_stats
+from db.reads.customer_transactions import Transaction, TransactionPage, Way, read_transactions
 from db.tables import customers
 
 Tab = Literal["details", "stats", "info", "products", "transactions"]

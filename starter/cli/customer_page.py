@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from db.reads.customer import CustomerPage
     from db.reads.customer_info import BlockLog, Info
-    from db.reads.customer_money import Counted, ProductPurchases, Stats, Transaction
+    from db.reads.customer_money import Counted, ProductPurchases, Stats
+    from db.reads.customer_transactions import Transaction
     from workflows.blocking import BlockingAnswer
 
 _WAYS: Final = {"subscription": "Subscriptions", "one_time": "One-time purchases"}
@@ -168,6 +169,16 @@ def _transactions(console: Console, items: list[Transaction]) -> None:
         for note in item.notes:
             table.add_row(
                 "", Text(f"note: {note.text}", style="dim"), "", "", Text(note.author, style="dim"), ""
+            )
+        for told in item.deliveries:
+            how = f"{told.topic} {told.state}, {told.tries} tr{'y' if told.tries == 1 else 'ies'}"
+            table.add_row(
+                "",
+                Text(f"told: {how}", style="dim"),
+                "",
+                "",
+                Text(told.endpoint_id, style="dim"),
+                told.notification_id,
             )
     console.print(table)
 

@@ -6,8 +6,9 @@ import asyncio
 from datetime import timedelta
 
 from db.attempts import begin_refund, decline_attempt, settle_refund
+from db.deliveries import pass_on
 from db.reads.customer import show_customer
-from db.reads.customer_money import Transaction
+from db.reads.customer_transactions import Transaction
 from domain.identifiers import refund_reference
 from domain.money import Money
 from tests.db.house import NOW, House, charge_key, refund_key, unique
@@ -168,3 +169,25 @@ async def test_stats_equal_the_ledger_while_payments_are_written(house: House):
     )
     sales = stats.by_currency[0].sales
     assert (sales.count, sales.amount.minor) == (booked["n"], booked["minor"]) == (8, 8000)
+
+
+async def test_a_transaction_tells_what_endpoints_were_told_of_its_payment(house: House):
+    await house.rows(
+        "INSERT INTO endpoints (id, url, topics, sealed_secret)"
+        " VALUES ('end_page', 'https://example.com/', '{payment.*}', '\\x00') RETURNING id"
+    )
+    tenant = await house.tenant()
+    order = await house.subscription(tenant)
+    await house.settled(order, 1)
+    await house.settled(order, 2)
+    while await pass_on(house.db, limit=500):
+        pass
+    page = await show_customer(house.db, tenant.customer_id, tabs=("transactions",))
+    assert page.transactions is not None
+    told = {item.number: item.deliveries for item in page.transactions.items}
+    assert [len(of_one) for of_one in told.values()] == [1, 1], "each its own"
+    assert [(one.topic, one.endpoint_id, one.state) for one in told[1]] == [
+        ("payment.settled", "end_page", "waiting")
+    ]
+    assert told[2][0].state == "held", "it comes after the first one of its object"
+    await house.rows("UPDATE endpoints SET state = 'removed' WHERE id = 'end_page' RETURNING id")
