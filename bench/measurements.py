@@ -17,11 +17,12 @@ from bench.arms import COLD, WARM, Arm, Load, Measured
 from bench.books import Books, default_cycles_per_run, transactions_per_charge
 from bench.histories import Counts, count, fetch_chain, steady
 from bench.host import EMPTIES, EMPTY, EMPTY_CUT, EMPTY_ENCODED, SUBSCRIPTION, SUBSCRIPTION_SANDBOXED
-from bench.simulated import quiet, simulate
+from bench.simulated import simulate
 from bench.stage import Stage, stage
 from db.engine import Database
 from gateways.sandbox_client import SandboxGateway
 from runtime.settings import Settings
+from starter.simulate.rest import Onlooker
 
 PRODUCTION: Final = (
     SUBSCRIPTION_SANDBOXED if Settings.model_fields["workflow_sandbox"].default else SUBSCRIPTION
@@ -180,7 +181,9 @@ class Bench:
 
     async def _chain(self, measured: Measured) -> list[list[HistoryEvent]]:
         handle = measured.handles[0]
-        await quiet(handle)  # the last run may be in the middle of its cut
+        await Onlooker(self._stage.client).wait_for_rest(
+            [handle.id]
+        )  # the last run may be in the middle of its cut
         assert handle.first_execution_run_id is not None
         return await fetch_chain(self._stage.client, handle.id, handle.first_execution_run_id)
 
