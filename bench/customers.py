@@ -125,7 +125,7 @@ async def measured(shop: Shop, reads: int, best_of: int = 1) -> tuple[float, int
                 trials = [await tried(database, shop, name, reads, best_of) for name in TRIALS]
         finally:
             await database.close()
-    return filled_s, int(found[0]), trials  # type: ignore[call-overload]  # a row is a tuple
+    return filled_s, int(found[0]), trials  # a row is a tuple
 
 
 async def tried(database: Database, shop: Shop, name: str, reads: int, best_of: int = 1) -> Trial:

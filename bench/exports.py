@@ -21,12 +21,13 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bench.export_arms import ARMS, Memory, Postgres, Source, run
@@ -85,10 +86,14 @@ async def measure_all(sizes: Sequence[int], pairs: int, source: str | None) -> N
         async with shops() as poured:
             for rows in sizes:
                 filling = progress.add_task(f"{rows:,} orders poured in", total=rows)
-                url = await poured.filled(rows, lambda more, task=filling: progress.advance(task, more))
+                url = await poured.filled(rows, partial(progress.advance, filling))
                 progress.remove_task(filling)
                 results = await asyncio.to_thread(in_turns, rows, pairs, progress, {_ADDRESS: url}, [])
                 report(console, rows, results)
+
+
+def _shown(progress: Progress, task: TaskID, done: int) -> None:
+    progress.update(task, completed=done)
 
 
 def in_turns(
@@ -100,9 +105,7 @@ def in_turns(
         for arm, measured in results.items():
             task = progress.add_task(f"{rows:,} rows: {arm}", total=rows)
             command = [sys.executable, "-m", "bench.exports", "--arm", arm, "--rows", str(rows), *arguments]
-            measured.append(
-                measure(command, environment, lambda done, task=task: progress.update(task, completed=done))
-            )
+            measured.append(measure(command, environment, partial(_shown, progress, task)))
             progress.remove_task(task)
     return results
 

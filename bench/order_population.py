@@ -157,7 +157,7 @@ async def _drop_indexes(connection: AsyncConnection[object]) -> list[sql.SQL]:
     rows: list[tuple[str, str]] = await found.fetchall()  # type: ignore[assignment]
     for name, _ in rows:
         await connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
-    return [sql.SQL(definition) for _, definition in rows]  # type: ignore[arg-type]  # Postgres' own words
+    return [sql.SQL(definition) for _, definition in rows]  # Postgres' own words
 
 
 async def _catalogue(connection: AsyncConnection[object], shop: Shop) -> None:
@@ -294,7 +294,7 @@ def _payment_status(pay: str, money: str, chance: random.Random) -> str:
 
 
 async def _copy(connection: AsyncConnection[object], into: str, lines: Iterable[str]) -> None:
-    statement = sql.SQL(f"COPY {into} FROM STDIN")  # type: ignore[arg-type]  # constants of ours
+    statement = sql.SQL(f"COPY {into} FROM STDIN")  # constants of ours
     async with connection.cursor() as cursor, cursor.copy(statement) as pipe:
         buffer: list[str] = []
         for line in lines:
