@@ -11,9 +11,8 @@ from typing import Any, Final
 
 from domain.errors import ErrorCode, TeikiError
 from domain.money import Money, require_positive
-from domain.refunds import RefundDue
+from domain.refunds import RefundDue, without
 from domain.subscription import State, Status, Transition, cut_short, move, next_due_after
-from domain.unresolved import InFlight
 
 CARD_CHANGE_ALLOWED: Final = frozenset({Status.UNCONFIRMED, Status.UNPAID, Status.CURRENT, Status.SUSPENDED})
 
@@ -157,8 +156,4 @@ def waiting_for_a_person(state: State, number: int, returns: str | None) -> Refu
 
 def refund_closed(state: State, refund: RefundDue, now: datetime, *, again: bool = False) -> None:
     """It is done with; or a person wants it asked for again, as a new attempt with a key of its own."""
-    others = tuple(other for other in state.refunds if other is not refund)
-    next_try = refund.model_copy(
-        update={"attempt": refund.attempt + 1, "flight": InFlight.unsent(now), "sent_at": now}
-    )
-    state.refunds = (*others, next_try) if again else others
+    state.refunds = without(state.refunds, refund, now, again=again)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, model_validator
 
+from domain.errors import ErrorCode, TeikiError
 from domain.unresolved import InFlight
 
 
@@ -42,3 +43,41 @@ class RefundDue(BaseModel):
             "horizon_s": given.get("horizon_s", 600),
         }
         return {**given, "flight": flight}
+
+
+def without(
+    refunds: tuple[RefundDue, ...], refund: RefundDue, now: datetime, *, again: bool = False
+) -> tuple[RefundDue, ...]:
+    """It is done with; or a person wants it asked for again, as a new attempt with a key of its own."""
+    others = tuple(other for other in refunds if other is not refund)
+    next_try = refund.model_copy(
+        update={"attempt": refund.attempt + 1, "flight": InFlight.unsent(now), "sent_at": now}
+    )
+    return (*others, next_try) if again else others
+
+
+def waiting_for_a_person(
+    flight: InFlight | None, refunds: tuple[RefundDue, ...], *, number: int, returns: str | None, what: str
+) -> RefundDue | None:
+    """Of something that has one charge: the return meant; None: the charge itself.
+
+    Args:
+        flight: of the charge.
+        refunds: second charges on their way back.
+        number: the payment's, as the person named it.
+        returns: the gateway id of a second charge, for its return; None: the charge.
+        what: it is, for people.
+
+    Raises:
+        TeikiError: `nothing_to_settle` when it does not wait for a person.
+    """
+    if returns is None and flight is not None and flight.state == "attention":
+        return None
+    for refund in refunds:
+        if refund.returns == returns and refund.flight.state == "attention":
+            return refund
+    raise TeikiError(
+        ErrorCode.NOTHING_TO_SETTLE,
+        f"Nothing of this {what} waits for a person; while the gateway is still asked, wait.",
+        number=number,
+    )

@@ -26,8 +26,8 @@ with workflow.unsafe.imports_passed_through():
     from domain.unresolved import Mode, question_mode
     from workflows import credit_messages as messages
     from workflows.blocking import BLOCKING, BlockingInput
-    from workflows.entity import Entity, clock_of
-    from workflows.errors import refusal, refusals
+    from workflows.entity import Entity, clock_of, next_runs_version
+    from workflows.errors import refusal, refusals, require_confirmed
     from workflows.messages import GatewayNotice, SettleAttention
     from workflows.options import MONEY, RECORD
     from workflows.visibility import STATUS
@@ -269,12 +269,7 @@ class Credit(Entity):
                 due = rules.require_waiting(state)
             verdict = Verdict(moved=command.moved, gateway_id=command.gateway_id)
             result = await self._give_back(Mode.ASK, verdict=verdict)
-            if result.outcome not in ("settled", "declined"):
-                raise refusal(
-                    ErrorCode.GATEWAY_DISAGREES,
-                    f"Nothing was changed: {result.hint or 'the gateway does not confirm it'}.",
-                    {"outcome": result.outcome},
-                )
+            require_confirmed(result)
             self._look_again(result, due.attempt)
             if result.outcome == "settled":
                 self._close(CreditStatus.RETURNED, "returned")
@@ -333,9 +328,7 @@ class Credit(Entity):
             messages.CreditInput(
                 id=self._start.id, state=self._current, clock_offset=self._clock.offset, seen=self._seen
             ),
-            initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE
-            if workflow.info().is_target_worker_deployment_version_changed()
-            else None,
+            initial_versioning_behavior=next_runs_version(),
         )
 
 

@@ -115,3 +115,10 @@ def clock_of(offset: timedelta, scenario_start: datetime | None) -> ScenarioCloc
     if scenario_start is not None:
         return ScenarioClock.starting(scenario_start, workflow.now())
     return ScenarioClock(offset)
+
+
+def next_runs_version() -> workflow.ContinueAsNewVersioningBehavior | None:
+    """A run that is cut because another version of the code has become the current one goes on there."""
+    if workflow.info().is_target_worker_deployment_version_changed():
+        return workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE
+    return None

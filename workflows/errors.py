@@ -13,7 +13,8 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 with workflow.unsafe.imports_passed_through():
-    from domain.errors import TeikiError
+    from activities.contracts.billing import Outcome
+    from domain.errors import ErrorCode, TeikiError
 
 
 def refusal(code: str, message: str, facts: dict[str, Any]) -> ApplicationError:
@@ -30,3 +31,13 @@ def refusals() -> Iterator[None]:
         yield
     except TeikiError as error:
         raise refusal(error.code.value, error.message, error.facts) from error
+
+
+def require_confirmed(result: Outcome) -> None:
+    """A person's word counts only when the gateway, asked first, shows the same: moved, or certainly not."""
+    if result.outcome not in ("settled", "declined"):
+        raise refusal(
+            ErrorCode.GATEWAY_DISAGREES,
+            f"Nothing was changed: {result.hint or 'the gateway does not confirm it'}.",
+            {"outcome": result.outcome},
+        )

@@ -24,14 +24,13 @@ with workflow.unsafe.imports_passed_through():
     from activities.contracts.orders import OrdersContract, RecordDepositInput
     from domain import deposit as deposits
     from domain.deposit import DepositMove, DepositState, Step, next_step
-    from domain.errors import ErrorCode, TeikiError
     from domain.identifiers import order_workflow_id
     from domain.order_state import DepositFact
-    from domain.refunds import RefundDue
-    from domain.unresolved import InFlight, Mode, question_mode
+    from domain.refunds import RefundDue, waiting_for_a_person, without
+    from domain.unresolved import Mode, question_mode
     from workflows import order_messages as messages
     from workflows.entity import Entity, clock_of
-    from workflows.errors import refusal, refusals
+    from workflows.errors import refusals, require_confirmed
     from workflows.messages import GatewayNotice, SettleAttention
     from workflows.options import MONEY, RECORD
     from workflows.order_visibility import deposit_details, deposit_summary
@@ -249,8 +248,8 @@ class KonbiniDeposit(Entity):
             **MONEY,
         )
 
-    def _close(self, refund: RefundDue) -> None:
-        self._state.refunds = tuple(other for other in self._state.refunds if other is not refund)
+    def _close(self, refund: RefundDue, *, again: bool = False) -> None:
+        self._state.refunds = without(self._state.refunds, refund, self._now(), again=again)
 
     # ------------------------------------------------------------------ a person's word
 
@@ -268,18 +267,11 @@ class KonbiniDeposit(Entity):
                 result = await self._ask(Mode.ASK, verdict=verdict)
             else:
                 result = await self._give_back(refund, Mode.ASK, verdict=verdict)
-            if result.outcome not in ("settled", "declined"):
-                raise refusal(
-                    ErrorCode.GATEWAY_DISAGREES,
-                    f"Nothing was changed: {result.hint or 'the gateway does not confirm it'}.",
-                    {"outcome": result.outcome},
-                )
+            require_confirmed(result)
             if refund is None:
                 await self._concluded(result)
             else:
-                self._close(refund)
-                if command.again and result.outcome == "declined":
-                    self._ask_again(refund)
+                self._close(refund, again=command.again and result.outcome == "declined")
             self._remember(command)
             self._changed = True
             return self._state.status.value
@@ -289,13 +281,6 @@ class KonbiniDeposit(Entity):
         with refusals():
             if not self._is_repetition(command):
                 _waiting(self._state, command)
-
-    def _ask_again(self, refund: RefundDue) -> None:
-        now = self._now()
-        again = refund.model_copy(
-            update={"attempt": refund.attempt + 1, "flight": InFlight.unsent(now), "sent_at": now}
-        )
-        self._state.refunds = (*self._state.refunds, again)
 
     # ------------------------------------------------------------------ the cut
 
@@ -310,13 +295,6 @@ class KonbiniDeposit(Entity):
 
 def _waiting(state: DepositState, command: SettleAttention) -> RefundDue | None:
     """The late payment meant; None: the slip itself."""
-    if command.returns is None and state.flight is not None and state.flight.state == "attention":
-        return None
-    for refund in state.refunds:
-        if refund.returns == command.returns and refund.flight.state == "attention":
-            return refund
-    raise TeikiError(
-        ErrorCode.NOTHING_TO_SETTLE,
-        "Nothing of this slip waits for a person; while the gateway is still asked, wait.",
-        number=command.number,
+    return waiting_for_a_person(
+        state.flight, state.refunds, number=command.number, returns=command.returns, what="slip"
     )

@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.order_terms import Pay
     from domain.unresolved import Mode
     from workflows import order_messages as messages
+    from workflows.entity import next_runs_version
     from workflows.messages import Create, GatewayNotice, SubscriptionInput
     from workflows.options import RECORD
     from workflows.order_money import OrderMoney
@@ -348,7 +349,5 @@ class Order(OrderOperations, OrderMoney):
                 written=self._row,
                 identification=self._identification,
             ),
-            initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE
-            if workflow.info().is_target_worker_deployment_version_changed()
-            else None,
+            initial_versioning_behavior=next_runs_version(),
         )

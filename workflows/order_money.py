@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.order_state import OrderRefund, OrderStatus, State
     from domain.unresolved import InFlight, Mode, Verification, question_mode
     from workflows import order_messages
-    from workflows.errors import refusal, refusals
+    from workflows.errors import refusal, refusals, require_confirmed
     from workflows.messages import SettleAttention
     from workflows.options import MONEY
     from workflows.order_memory import OrderMemory
@@ -187,12 +187,7 @@ class OrderMoney(OrderMemory):
                 result = await self._charge(Mode.ASK, verdict=verdict)
             else:
                 result = await self._give_back(refund, Mode.ASK, verdict=verdict)
-            if result.outcome not in ("settled", "declined"):
-                raise refusal(
-                    ErrorCode.GATEWAY_DISAGREES,
-                    f"Nothing was changed: {result.hint or 'the gateway does not confirm it'}.",
-                    {"outcome": result.outcome},
-                )
+            require_confirmed(result)
             state = self._copy()
             events = []
             if refund is not None:

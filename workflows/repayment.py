@@ -22,12 +22,12 @@ with workflow.unsafe.imports_passed_through():
         RepaymentsContract,
     )
     from domain import repayment as links
-    from domain.errors import ErrorCode, TeikiError
+    from domain.errors import ErrorCode
     from domain.identifiers import repayment_workflow_id
-    from domain.refunds import RefundDue
+    from domain.refunds import RefundDue, waiting_for_a_person
     from domain.repayment import RepaymentKind, RepaymentStatus, State, next_step
     from domain.unresolved import InFlight, Mode, question_mode
-    from workflows.errors import refusal, refusals
+    from workflows.errors import refusal, refusals, require_confirmed
     from workflows.messages import Command, GatewayNotice, SettleAttention
     from workflows.options import RECORD
     from workflows.repayment_messages import (
@@ -246,12 +246,7 @@ class Repayment(RepaymentMoney):
                 result = await self._charge(Mode.ASK, verdict=verdict)
             else:
                 result = await self._give_back(refund, Mode.ASK, verdict=verdict)
-            if result.outcome not in ("settled", "declined"):
-                raise refusal(
-                    ErrorCode.GATEWAY_DISAGREES,
-                    f"Nothing was changed: {result.hint or 'the gateway does not confirm it'}.",
-                    {"outcome": result.outcome},
-                )
+            require_confirmed(result)
             if refund is None:
                 await self._concluded(result)
             else:
@@ -302,13 +297,6 @@ def _entry(start: RepaymentInput, now: datetime) -> OpenRepayment:
 
 def _waiting(state: State, command: SettleAttention) -> RefundDue | None:
     """The second charge's return that is meant; None: the link's own charge."""
-    if command.returns is None and state.flight is not None and state.flight.state == "attention":
-        return None
-    for refund in state.refunds:
-        if refund.returns == command.returns and refund.flight.state == "attention":
-            return refund
-    raise TeikiError(
-        ErrorCode.NOTHING_TO_SETTLE,
-        "Nothing of this repayment waits for a person; while the gateway is still asked, wait.",
-        number=command.number,
+    return waiting_for_a_person(
+        state.flight, state.refunds, number=command.number, returns=command.returns, what="repayment"
     )

@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
         Verdict,
         VerifyInput,
     )
-    from domain.refunds import RefundDue
+    from domain.refunds import RefundDue, without
     from domain.repayment import RepaymentStatus, State
     from domain.scenario_clock import ScenarioClock
     from domain.unresolved import InFlight, Mode, Verification, question_mode
@@ -141,9 +141,5 @@ class RepaymentMoney(Entity):
         )
 
     def _returned(self, refund: RefundDue, *, again: bool = False) -> None:
-        now = self._now()
-        others = tuple(other for other in self._current.refunds if other is not refund)
-        next_try = refund.model_copy(
-            update={"attempt": refund.attempt + 1, "flight": InFlight.unsent(now), "sent_at": now}
-        )
-        self._state = self._current.model_copy(update={"refunds": (*others, next_try) if again else others})
+        left = without(self._current.refunds, refund, self._now(), again=again)
+        self._state = self._current.model_copy(update={"refunds": left})

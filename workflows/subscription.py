@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.terms import agree
     from domain.unresolved import Mode
     from workflows import messages
-    from workflows.entity import SYSTEM
+    from workflows.entity import SYSTEM, next_runs_version
     from workflows.options import RECORD
     from workflows.subscription_money import SubscriptionMoney
     from workflows.subscription_operations import SubscriptionOperations
@@ -189,7 +189,5 @@ class Subscription(SubscriptionOperations, SubscriptionMoney):
                     else {}
                 ),
             ),
-            initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE
-            if workflow.info().is_target_worker_deployment_version_changed()
-            else None,
+            initial_versioning_behavior=next_runs_version(),
         )

@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.unresolved import Mode, question_mode
     from workflows import messages
     from workflows.entity import SYSTEM
-    from workflows.errors import refusal, refusals
+    from workflows.errors import refusal, refusals, require_confirmed
     from workflows.memory import Memory
     from workflows.options import MONEY
 
@@ -184,12 +184,7 @@ class SubscriptionMoney(Memory):
                 result = await self._charge(Mode.ASK, verdict=verdict, actor=command.actor)
             else:
                 result = await self._give_back(refund, Mode.ASK, verdict=verdict)
-            if result.outcome not in ("settled", "declined"):
-                raise refusal(
-                    ErrorCode.GATEWAY_DISAGREES,
-                    f"Nothing was changed: {result.hint or 'the gateway does not confirm it'}.",
-                    {"outcome": result.outcome},
-                )
+            require_confirmed(result)
             if refund is not None:
                 operations.refund_closed(
                     self._current, refund, self._now(), again=command.again and result.outcome == "declined"
