@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from starter.cli.catalogue import more
+from starter.cli.catalogue import listed
 from starter.cli.options import Cursor, Json, Limit, instant
-from starter.cli.output import answer, answers, errors, print_json
+from starter.cli.output import answer, errors
 from starter.cli.session import with_teiki
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.table import Table
 
     from db.reads.audit import AuditItem
     from domain.audit_chain import Head, Verdict
@@ -45,14 +45,7 @@ def show_list(
             actor=actor, subject_id=subject, since=earliest, denied=denied, cursor=cursor, limit=limit
         )
     )
-    if as_json:
-        print_json(page)
-        return
-    if not page.items:
-        errors().print("Nothing found.")
-        return
-    _table(answers(), page.items)
-    more(page.next_cursor)
+    listed(page, lambda: _table(page.items), as_json=as_json)
 
 
 @app.command()
@@ -98,7 +91,7 @@ def _sentence(verdict: Verdict) -> str:
     return f"✗ The chain breaks at row {verdict.broken.seq}: {verdict.broken.why}."
 
 
-def _table(console: Console, items: list[AuditItem]) -> None:
+def _table(items: list[AuditItem]) -> Table:
     from rich.table import Table  # noqa: PLC0415 - Rich is loaded when something is printed
     from rich.text import Text  # noqa: PLC0415
 
@@ -107,7 +100,7 @@ def _table(console: Console, items: list[AuditItem]) -> None:
         outcome = Text("denied", "bold red") if item.outcome == "denied" else Text("")
         cells = (f"{item.seq}", f"{item.recorded_at:%Y-%m-%d %H:%M:%S}", item.actor, item.action)
         shown.add_row(*map(Text, (*cells, item.subject_id)), outcome, Text(item.comment))
-    console.print(shown)
+    return shown
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -16,7 +16,17 @@ from starter.cli.output import answer, answers, errors, print_json
 from starter.cli.session import with_teiki
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    class Page(Protocol):
+        """What every list answers with, a pydantic model."""
+
+        @property
+        def items(self) -> Sequence[object]: ...
+        @property
+        def next_cursor(self) -> str | None: ...
+        def model_dump(self, *, mode: str, by_alias: bool) -> dict[str, Any]: ...
+
 
 payment_methods = typer.Typer(help="Cards, as tokens of the payment company.", no_args_is_help=True)
 
@@ -55,6 +65,17 @@ def list_payment_methods(
         expires = f"{item.expires_year}-{item.expires_month:02}" if item.expires_month else ""
         cells.append((item.id, item.kind, item.brand, item.last_four, expires))
     table(("id", "kind", "brand", "last four", "expires"), cells)
+
+
+def listed(page: Page, shown: Callable[[], object], *, as_json: bool) -> None:
+    """One page of a list: JSON for machines; for people what `shown` makes of it, and how to get the next one."""
+    if as_json:
+        print_json(page.model_dump(mode="json", by_alias=True))
+    elif not page.items:
+        errors().print("Nothing found.")
+    else:
+        answers().print(shown())
+        more(page.next_cursor)
 
 
 def more(next_cursor: str | None) -> None:

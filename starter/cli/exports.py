@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from domain.errors import ErrorCode, TeikiError
-from starter.cli.catalogue import more
+from starter.cli.catalogue import listed
 from starter.cli.options import Actor, Comment, Cursor, Json, Limit, RequestId, actor_or_default, by
-from starter.cli.output import answer, answers, errors, print_json
+from starter.cli.output import answer, errors
 from starter.cli.session import with_teiki
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from db.reads.exports import ExportDownload, ExportItem
     from starter.exports import Export
@@ -129,16 +130,13 @@ def show_list(
         return page, teiki.now()
 
     page, now = with_teiki(read)
-    if as_json:
-        print_json(page)
-        return
-    if not page.items:
-        errors().print("Nothing found.")
-        return
-    from starter.cli import export_pages  # noqa: PLC0415 - Rich is loaded when something is printed
 
-    answers().print(export_pages.table(page.items, now))
-    more(page.next_cursor)
+    def shown() -> Table:
+        from starter.cli import export_pages  # noqa: PLC0415 - Rich is loaded when something is printed
+
+        return export_pages.table(page.items, now)
+
+    listed(page, shown, as_json=as_json)
 
 
 @app.command()

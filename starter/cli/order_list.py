@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from starter.cli.catalogue import more
+from starter.cli.catalogue import listed
 from starter.cli.options import Cursor, Json, Limit, instant
-from starter.cli.output import answers, errors, print_json
 from starter.cli.session import with_teiki
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from starter.teiki import Teiki
 
 _ANY: Final = "Any of these; may be given many times, or as a,b."
@@ -69,16 +70,13 @@ def list_orders(
         return await teiki.orders.list(wanted, cursor=cursor, limit=limit)
 
     page = with_teiki(read)
-    if as_json:
-        print_json(page)
-        return
-    from starter.cli import order_table  # noqa: PLC0415 - Rich is loaded when something is printed
 
-    if not page.items:
-        errors().print("Nothing found.")
-        return
-    answers().print(order_table.orders(page.items))
-    more(page.next_cursor)
+    def shown() -> Table:
+        from starter.cli import order_table  # noqa: PLC0415 - Rich is loaded when something is printed
+
+        return order_table.orders(page.items)
+
+    listed(page, shown, as_json=as_json)
 
 
 def _words(given: _Words) -> list[str] | None:

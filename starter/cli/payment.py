@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from starter.cli.catalogue import more
+from starter.cli.catalogue import listed
 from starter.cli.options import Cursor, Json, Limit, instant
-from starter.cli.output import answers, errors, print_json
 from starter.cli.session import with_teiki
 
 if TYPE_CHECKING:
@@ -71,14 +70,7 @@ def show_list(
         return await teiki.payments.list(wanted, cursor=cursor, limit=limit)
 
     page = with_teiki(read)
-    if as_json:
-        print_json(page)
-        return
-    if not page.items:
-        errors().print("Nothing found.")
-        return
-    answers().print(_table(page.items))
-    more(page.next_cursor)
+    listed(page, lambda: _table(page.items), as_json=as_json)
 
 
 def _table(items: Sequence[PaymentItem]) -> Table:

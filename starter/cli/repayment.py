@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from starter.cli.catalogue import more
+from starter.cli.catalogue import listed
 from starter.cli.chargeback import PaymentName
 from starter.cli.options import (
     Actor,
@@ -22,7 +22,7 @@ from starter.cli.options import (
     by,
     money,
 )
-from starter.cli.output import answer, answers, errors, print_json
+from starter.cli.output import answer
 from starter.cli.session import with_teiki
 
 if TYPE_CHECKING:
@@ -104,14 +104,7 @@ def show_list(
 ) -> None:
     """Repayments, newest first."""
     page = with_teiki(lambda teiki: teiki.repayments.list(payment, status=status, cursor=cursor, limit=limit))
-    if as_json:
-        print_json(page)
-        return
-    if not page.items:
-        errors().print("Nothing found.")
-        return
-    answers().print(_table(page.items))
-    more(page.next_cursor)
+    listed(page, lambda: _table(page.items), as_json=as_json)
 
 
 @app.command("show")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from starter.cli import operations, what_if
-from starter.cli.catalogue import more
+from starter.cli.catalogue import listed
 from starter.cli.options import (
     Actor,
     Amount,
@@ -27,10 +27,12 @@ from starter.cli.options import (
     money,
     pairs,
 )
-from starter.cli.output import answer, answers, busy, errors, print_json
+from starter.cli.output import answer, answers, busy, print_json
 from starter.cli.session import with_teiki
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from db.reads.subscription import SubscriptionDetail
     from starter.subscriptions import Subscription
     from starter.teiki import Teiki
@@ -266,13 +268,10 @@ def list_(
         return await teiki.subscriptions.list(wanted, cursor=cursor, limit=limit)
 
     page = with_teiki(read)
-    if as_json:
-        print_json(page)
-        return
-    from starter.cli import pages  # noqa: PLC0415 - Rich is loaded when something is printed
 
-    if not page.items:
-        errors().print("Nothing found.")
-        return
-    answers().print(pages.subscriptions(page.items))
-    more(page.next_cursor)
+    def shown() -> Table:
+        from starter.cli import pages  # noqa: PLC0415 - Rich is loaded when something is printed
+
+        return pages.subscriptions(page.items)
+
+    listed(page, shown, as_json=as_json)
