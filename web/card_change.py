@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import Response
 
 from db.card_links import CardLinkRow, attach_card_form, find_card_link, use_card_link
 from db.reads.requests import find_request
@@ -90,8 +89,8 @@ class CardChange:
             form_id = await attach_card_form(database, link.hash, form.form_id, self._teiki.now())
         if await self._gateway.card_form_token(form_id) is not None:
             # The card was chosen, but the customer never came back from the form.
-            return _see(f"{here}/done?{urlencode({'form': form_id})}")
-        return _see(await self._gateway.card_form_url(form_id))
+            return pages.see_other(f"{here}/done?{urlencode({'form': form_id})}")
+        return pages.see_other(await self._gateway.card_form_url(form_id))
 
     async def done(self, request: Request) -> Response:
         """Take the form's result and change the card.
@@ -106,7 +105,9 @@ class CardChange:
            reload, or the link itself (`_usable`), finishes what a consumed link began.
         """
         link = await self._find(request)
-        if link.row.form_id is None or not _same(request.query_params.get("form", ""), link.row.form_id):
+        if link.row.form_id is None or not pages.is_same(
+            request.query_params.get("form", ""), link.row.form_id
+        ):
             raise _not_usable("form")
         why = link.row.why_unusable(self._teiki.now())
         if why == "used" and await self._is_finished(link):
@@ -115,7 +116,7 @@ class CardChange:
             raise _not_usable(why)
         card = await self._gateway.card_form_token(link.row.form_id)
         if card is None:
-            return _see(self._here(request))
+            return pages.see_other(self._here(request))
         detail = await self._subscription(link).show()
         _require_not_blocked(detail)  # also where a crash left a consumed link to be finished
         if why is None:
@@ -191,14 +192,6 @@ def _require_changeable(detail: SubscriptionDetail) -> None:
         raise TeikiError(
             ErrorCode.INVALID_STATUS, "This subscription takes no other card.", status=detail.status.value
         )
-
-
-def _see(url: str) -> RedirectResponse:
-    return RedirectResponse(url, status_code=303)
-
-
-def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode(errors="replace"), expected.encode())
 
 
 def _not_usable(why: str) -> TeikiError:

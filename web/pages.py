@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hmac
 from html import escape
 from typing import Final
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from db.reads.subscription import SubscriptionDetail
 from domain.subscription import Status
@@ -64,3 +65,13 @@ def page(request: Request, title: str, body: str, *, status: int) -> HTMLRespons
     text = _PAGE.format(language=chosen, title=escape(title), style=STYLE_PATH, body=body)
     headers = {"Content-Language": chosen, "Vary": "Accept-Language"}
     return HTMLResponse(text, status_code=status, headers=headers)
+
+
+def see_other(url: str) -> RedirectResponse:
+    """Go there, by GET."""
+    return RedirectResponse(url, status_code=303)
+
+
+def is_same(given: str, expected: str) -> bool:
+    """Whether a caller knows it; how long the answer takes does not tell how much of it was right."""
+    return hmac.compare_digest(given.encode(errors="replace"), expected.encode())

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import logging
 from html import escape
 from typing import Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from db.repayment_links import RepaymentLinkRow, attach_payment_form, find_repayment_link
 from domain.declines import DeclineCode
@@ -82,8 +81,8 @@ class RepaymentPages:
             return _refused(request, error)
         if await self._gateway.card_form_token(form_id) is not None:
             # The card was chosen, but the customer never came back from the form.
-            return _see(f"{self._here(request)}/done?{urlencode({'form': form_id})}")
-        return _see(await self._gateway.card_form_url(form_id))
+            return pages.see_other(f"{self._here(request)}/done?{urlencode({'form': form_id})}")
+        return pages.see_other(await self._gateway.card_form_url(form_id))
 
     async def done(self, request: Request) -> Response:
         """Take the form's result and charge the card.
@@ -96,10 +95,8 @@ class RepaymentPages:
             link = await self._find(request)
             given = request.query_params.get("form", "")
             if link.form_id is None and link.status is RepaymentStatus.OPEN:
-                return _see(self._here(request))  # its card was declined: choose another
-            if link.form_id is None or not hmac.compare_digest(
-                given.encode(errors="replace"), link.form_id.encode()
-            ):
+                return pages.see_other(self._here(request))  # its card was declined: choose another
+            if link.form_id is None or not pages.is_same(given, link.form_id):
                 raise not_usable(link.why_unusable(self._teiki.now()) or "unknown")
             if link.status is RepaymentStatus.PAID:
                 return _notice(request, "thanks")
@@ -114,7 +111,7 @@ class RepaymentPages:
             raise not_usable(why)
         card = await self._gateway.card_form_token(form_id)
         if card is None:
-            return _see(self._here(request))
+            return pages.see_other(self._here(request))
         name = f"repayment-{hashlib.sha256(form_id.encode()).hexdigest()[:32]}"
         actor = f"customer:{link.customer_id}"
         async with asyncio.timeout(ENGINE_SECONDS_MAX):
@@ -128,7 +125,7 @@ class RepaymentPages:
             return _notice(request, "being_paid")
         if view.decline in _NOT_PAYABLE:
             return _notice(request, "not_payable", status=409)
-        return _see(self._here(request))  # declined: the page says so and takes another card
+        return pages.see_other(self._here(request))  # declined: the page says so and takes another card
 
     async def _form_of(self, request: Request, link: RepaymentLinkRow) -> str:
         if link.form_id is not None:
@@ -198,7 +195,3 @@ def _refused(request: Request, error: TeikiError) -> Response:
         _logger.warning("a repayment was refused", extra={"code": error.code.value})
         return _notice(request, "not_payable", status=409)
     raise error
-
-
-def _see(url: str) -> RedirectResponse:
-    return RedirectResponse(url, status_code=303)
