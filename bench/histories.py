@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
@@ -112,10 +112,3 @@ async def fetch_chain(client: Client, workflow_id: str, first_run_id: str) -> li
         runs.append(events)
         run_id = events[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
     return runs
-
-
-async def server_bytes(client: Client, workflow_id: str, run: Run) -> int:
-    """The size of a run's history as the server counts it."""
-    run_id = run[0].workflow_execution_started_event_attributes.original_execution_run_id
-    described: Any = await client.get_workflow_handle(workflow_id, run_id=run_id).describe()
-    return int(described.raw_description.workflow_execution_info.history_size_bytes)

@@ -5,13 +5,13 @@ Ids are opaque text in "C" order; instants are `timestamptz`; money is minor uni
 
 from __future__ import annotations
 
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, MetaData, Sequence, Text, func
 
 from domain.reconciliation import DifferenceKind
 
-PAYMENT_STATES: Final = (
+PaymentState = Literal[
     "scheduled",
     "collecting",
     "settled",
@@ -22,7 +22,8 @@ PAYMENT_STATES: Final = (
     "chargeback",
     "partially_repaid",
     "repaid",
-)
+]
+PAYMENT_STATES: Final = get_args(PaymentState)
 CHARGED_BACK_STATES: Final = ("chargeback", "partially_repaid", "repaid")
 SETTLED_STATES: Final = ("settled", "refunded", "partially_refunded", *CHARGED_BACK_STATES)
 """Of a payment that was paid once, whatever became of the money."""

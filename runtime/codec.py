@@ -51,7 +51,6 @@ _FORM_OF: Final = {encoding: form for form, encoding in _FORMS.items()}
 
 # Compressions: 0 none, 1 raw deflate, n + 1 raw deflate with dictionary n.
 _STORED, _DEFLATED = 0, 1
-_MAX_COMPRESSION: Final = 31
 # A small window makes deflate's set-up cheap; a payload that does not fit into it with the dictionary gets
 # the full one.
 _SMALL_WINDOW_BITS, _FULL_WINDOW_BITS = 13, 15

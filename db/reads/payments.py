@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, FromClause, Row, Select, and_, func, literal, select, tuple_
 from sqlalchemy.sql.selectable import LateralFromClause
 
+from db.columns import PaymentState
 from db.engine import Database
 from db.reads.cursor import decode_cursor, encode_cursor, page_size
 from db.tables import attempts, customers, payers, payment_methods, payments, products
@@ -21,19 +22,6 @@ from domain.money import Money
 
 LIMIT_DEFAULT: Final = 50
 _p, _s, _c, _m = payments.c, payers.c, customers.c, payment_methods.c
-
-PaymentState = Literal[
-    "scheduled",
-    "collecting",
-    "settled",
-    "skipped",
-    "failed",
-    "refunded",
-    "partially_refunded",
-    "chargeback",
-    "partially_repaid",
-    "repaid",
-]
 
 
 class PaymentFilter(BaseModel):

@@ -36,6 +36,7 @@ from activities.contracts.repayments import (
 )
 from domain.money import Money
 from domain.repayment import RepaymentStatus
+from starter.simulate.rest import Onlooker
 from tests.workflows.conftest import START
 from tests.workflows.fakes import FakeBilling
 from workflows.chargeback import Chargeback
@@ -137,10 +138,7 @@ class BankStage:
 
     async def later(self, **time: float) -> None:
         await self.environment.sleep(timedelta(**time))
-        while True:
-            described = (await self.handle.describe()).raw_description
-            if not described.pending_activities and not described.HasField("pending_workflow_task"):
-                return
+        await Onlooker(self.environment.client).wait_for_rest([self.handle.id])
 
     async def do(self, update: Any, command: Any) -> Any:
         return await self.handle.execute_update(update, command)
