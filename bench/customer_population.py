@@ -1,4 +1,5 @@
-"""The money of the benchmark's shop (`bench.order_population`): payments, attempts and bookings of every purchase.
+"""The money of the benchmark's shop (`bench.order_population`): payments, attempts, bookings and notices of every
+purchase.
 
 Made from the orders inside Postgres. A recurring order gets its subscription with one to six payments; one purchase in
 fifty was declined first, one in a hundred went back.
@@ -73,6 +74,19 @@ STEPS: Final[tuple[LiteralString, ...]] = (
     SELECT id, 'operation', created_at, 'service:bench', '{"do": "place", "arguments": {}}'::jsonb FROM orders
     UNION ALL
     SELECT id, 'operation', created_at, 'service:bench', '{"do": "put_customer", "arguments": {}}'::jsonb FROM customers
+    """,
+    """
+    INSERT INTO endpoints (id, url, topics, sealed_secret)
+    SELECT 'ep_' || n, 'https://receiver.example/' || n, '{}', '\\x00' FROM generate_series(1, 2) n
+    """,
+    # Every payment is told to both endpoints.
+    """
+    INSERT INTO outbox (topic, subject_id, payload, delivered_at)
+    SELECT 'payment.settled', object_id, jsonb_build_object('number', number), at FROM paid
+    """,
+    """
+    INSERT INTO deliveries (endpoint_id, event_id, subject_id, state, tries, tried_until, finished_at)
+    SELECT e.id, o.id, o.subject_id, 'delivered', 1, now(), now() FROM outbox o, endpoints e
     """,
     "DROP TABLE paid",
     "VACUUM ANALYZE",

@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.reads.customer_transactions import Shown, Transaction, Way, of_mine, shown_whole
+from db.reads.customer_transactions import MINE, Shown, Transaction, Way, shown_whole
 from domain.money import Money
 
 PRODUCTS_MAX: Final = 100
@@ -84,27 +84,33 @@ _STATS: Final = text(
 _LAST: Final = text(
     "SELECT key FROM attempts WHERE customer_id = :customer_id ORDER BY sent_at DESC, key DESC LIMIT 1"
 )
-_PRODUCTS: Final = of_mine(
-    """
-    , ordered AS (
-        -- The lowest one is the newest; in one text with the key, so that one pass finds both.
-        SELECT object_id, purpose = 'charge' AND state = 'settled' AS is_good,
-               lpad((row_number() OVER (ORDER BY sent_at DESC, key DESC))::text, 9, '0') || key AS place
-        FROM attempts WHERE customer_id = :customer_id
-    ), looked AS (
-        SELECT m.way, m.product_id, min(o.place) AS last, min(o.place) FILTER (WHERE o.is_good) AS good
-        FROM ordered o JOIN mine m ON m.id = o.object_id GROUP BY m.way, m.product_id
-    ), bought AS (
+_OF_THE_PRODUCT: Final = """
+    FROM attempts a WHERE a.customer_id = :customer_id AND {only} AND EXISTS (
+        SELECT FROM subscriptions o WHERE o.id = a.object_id AND o.product_id = b.product_id AND b.way = 'subscription'
+        UNION ALL
+        SELECT FROM orders o WHERE o.id = a.object_id AND o.product_id = b.product_id AND b.way = 'one_time')
+    ORDER BY a.key DESC LIMIT 1
+"""
+_GOOD: Final = "a.purpose = 'charge' AND a.state = 'settled'"
+_PRODUCTS: Final = text(
+    f"""
+    WITH mine AS MATERIALIZED ({MINE}), looked AS MATERIALIZED (
+        -- Instants only: they are compared quickly, and the one or two attempts of each are looked up afterwards.
+        SELECT m.way, m.product_id, max(a.sent_at) AS last_at, max(a.sent_at) FILTER (WHERE {_GOOD}) AS good_at
+        FROM attempts a JOIN mine m ON m.id = a.object_id WHERE a.customer_id = :customer_id
+        GROUP BY m.way, m.product_id
+    ), bought AS MATERIALIZED (
         SELECT way, product_id, count(*) AS purchases, max(created_at) AS purchased_at
         FROM mine GROUP BY way, product_id ORDER BY max(created_at) DESC LIMIT :most
     )
     SELECT b.way, b.product_id, p.name AS product_name, b.purchases, b.purchased_at,
-           substr(k.last, 10) AS last_key, substr(k.good, 10) AS good_key
+           (SELECT a.key {_OF_THE_PRODUCT.format(only="a.sent_at = k.last_at")}) AS last_key,
+           (SELECT a.key {_OF_THE_PRODUCT.format(only=f"a.sent_at = k.good_at AND {_GOOD}")}) AS good_key
     FROM bought b
     JOIN products p ON p.id = b.product_id
     LEFT JOIN looked k ON k.way = b.way AND k.product_id = b.product_id
     ORDER BY b.way DESC, b.purchased_at DESC, b.product_id
-    """
+    """  # noqa: S608 - constants of ours
 )
 _KINDS: Final = {
     "charge": "sales",
