@@ -147,17 +147,17 @@ I6: Final = (
         "SELECT count(*) FROM history WHERE kind = 'status'",
         """
         WITH told AS (
-            SELECT subject_id, data->>'from' AS old, data->>'to' AS new, count(*) AS n FROM history
-            WHERE kind = 'status' GROUP BY 1, 2, 3
+            SELECT subject_id, COALESCE(data->>'object', 'subscription') AS object, COALESCE(data->>'from', '') AS old,
+                   data->>'to' AS new, count(*) AS n
+            FROM history WHERE kind = 'status' GROUP BY 1, 2, 3, 4
         ), announced AS (
-            SELECT subject_id, payload->>'from' AS old, payload->>'to' AS new, count(*) AS n FROM outbox
-            WHERE topic = 'subscription.status' GROUP BY 1, 2, 3
+            SELECT subject_id, split_part(topic, '.', 1) AS object, COALESCE(payload->>'from', '') AS old,
+                   payload->>'to' AS new, count(*) AS n
+            FROM outbox WHERE topic LIKE '%.status' GROUP BY 1, 2, 3, 4
         )
-        SELECT format('subscription %s went from %s to %s: %s events, %s notices', subject_id,
+        SELECT format('the %s of %s went from %s to %s: %s events, %s notices', object, subject_id,
                       COALESCE(NULLIF(old, ''), 'nothing'), new, COALESCE(t.n, 0), COALESCE(o.n, 0))
-        FROM (SELECT subject_id, COALESCE(old, '') AS old, new, n FROM told) t
-        FULL JOIN (SELECT subject_id, COALESCE(old, '') AS old, new, n FROM announced) o
-            USING (subject_id, old, new)
+        FROM told t FULL JOIN announced o USING (subject_id, object, old, new)
         WHERE t.n IS DISTINCT FROM o.n
         """,
     ),
@@ -204,7 +204,7 @@ I7: Final = (
         SELECT format('a charge of %s reached the gateway at %s; %s is blocked since %s', r.reference, r.at, b.id,
                       b.since)
         FROM gw_requests r
-        JOIN subscriptions s ON s.id = split_part(r.reference, '/', 1)
+        JOIN buyers s ON s.id = split_part(r.reference, '/', 1)
         JOIN blocks b ON b.id IN (s.customer_id, s.payment_method_id)
         LEFT JOIN attempts a ON a.reference = r.reference
         WHERE r.route = 'charge' AND r.at > b.since AND (b.until IS NULL OR r.at < b.until)

@@ -19,19 +19,24 @@ from urllib.error import URLError
 
 import psycopg
 
-from tests.chaos import audit_money, audit_records
+from tests.chaos import audit_money, audit_orders, audit_records
 from tests.chaos.audit_books import Terms, opened
 from tests.chaos.audit_money import Check
 
 CHECKS: Final[tuple[Check, ...]] = (
     *audit_money.I1,
+    *audit_orders.I1,
     *audit_money.I2,
     *audit_money.I3,
+    *audit_orders.I3,
     *audit_money.I4,
+    *audit_orders.I4,
     *audit_records.I5,
     *audit_records.I6,
+    *audit_orders.I6,
     *audit_records.I7,
     *audit_records.I8,
+    *audit_orders.I8,
 )
 PROMISES: Final = {
     "I1": "charged once, sold once",

@@ -9,12 +9,21 @@ import psycopg
 from psycopg.rows import dict_row
 from temporalio.client import Client
 
-_PAIRS: Final = "SELECT count(DISTINCT (object_id, number)) AS n FROM attempts WHERE purpose = 'charge'"
+_PAIRS: Final = """
+SELECT count(DISTINCT (object_id, number)) AS n FROM attempts
+WHERE purpose = 'charge' AND starts_with(object_id, 'sub_')
+"""
+_OTHERS: Final = """
+SELECT 'order ' || status || ': ' || reason AS what, count(*) AS n FROM orders GROUP BY 1
+UNION ALL SELECT 'credit ' || status || ': ' || reason, count(*) FROM credits GROUP BY 1 ORDER BY 1
+"""
 _OPEN: Final = "SELECT key FROM attempts WHERE state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')"
 _UNFINISHED: Final = """
 SELECT id, status, reason, next_kind, charges FROM subscriptions
 WHERE status NOT IN ('completed', 'canceled')
   AND NOT (status = 'suspended' AND next_kind IS NULL)
+UNION ALL SELECT id, status, reason, next_kind, payments FROM orders WHERE status NOT IN ('canceled', 'expired')
+UNION ALL SELECT id, status, reason, NULL, NULL FROM credits WHERE status = 'open'
 """
 _TRIES: Final = 100
 _STATUSES: Final = "SELECT status, reason, count(*) AS n FROM subscriptions GROUP BY 1, 2 ORDER BY 1, 2"
@@ -46,11 +55,15 @@ class Books:
         return {row["key"] for row in await self.rows(_OPEN)}
 
     async def unfinished(self) -> list[dict[str, Any]]:
-        """Subscriptions that are neither over nor suspended for a reason."""
+        """Subscriptions that are neither over nor suspended for a reason, orders and credits that have not ended."""
         return await self.rows(_UNFINISHED)
 
     async def statuses(self) -> dict[str, int]:
         return {f"{row['status']}: {row['reason']}": row["n"] for row in await self.rows(_STATUSES)}
+
+    async def others(self) -> dict[str, int]:
+        """Orders and credits by how they ended."""
+        return {row["what"]: row["n"] for row in await self.rows(_OTHERS)}
 
     async def incidents(self) -> dict[str, int]:
         return {row["kind"]: row["n"] for row in await self.rows(_INCIDENTS)}

@@ -1,27 +1,19 @@
-"""The callers: services and operators who use the SDK through bad networks and repeat themselves.
-
-A caller whose answer was lost asks again under the same request id until there is an answer; some ask twice at the
-same moment. Everything that was answered is kept, because an answer is a promise that the auditor will look for.
-"""
+"""The callers: services and operators who open subscriptions with the SDK and operate on them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
-from domain.errors import ErrorCode, TeikiError
 from domain.money import Money
 from domain.terms import SubscriptionSpec
 from starter.teiki import Teiki
+from tests.chaos.asking import Asker
 from tests.chaos.plan import Plan
 
-_REPEATABLE: Final = frozenset({ErrorCode.ENGINE_UNAVAILABLE, ErrorCode.DATABASE_UNAVAILABLE})
 _AT_ONCE: Final = 30
-_REPEATS: Final = 0.3
-_GIVE_UP_SECONDS: Final = 150.0
 
 # Behaviour → weight. What is declined for good makes subscriptions suspended, which is an end, too.
 _CARDS: Final = {
@@ -36,8 +28,6 @@ _CARDS: Final = {
     "issuer_unavailable": 2,
 }
 
-T = TypeVar("T")
-
 
 @dataclass
 class Known:
@@ -48,30 +38,15 @@ class Known:
     request_id: str
 
 
-@dataclass
-class Answered:
-    """What callers were promised, and how."""
-
-    accepted: dict[str, str] = field(default_factory=dict)
-    """Request id of an operation → the subscription's id."""
-    created: dict[str, set[str]] = field(default_factory=dict)
-    """Request id of a creation → every id it was answered with."""
-    refused: Counter[str] = field(default_factory=Counter)
-    repeated: Counter[str] = field(default_factory=Counter)
-    leaked: Counter[str] = field(default_factory=Counter)
-    """Exceptions that are no `TeikiError`: the SDK promises that none gets out."""
-    unanswered: list[str] = field(default_factory=list)
-
-
 class Callers:
     """Opens the plan's subscriptions over some time and operates on them meanwhile."""
 
-    def __init__(self, plan: Plan, teiki: Teiki) -> None:
+    def __init__(self, plan: Plan, teiki: Teiki, asker: Asker) -> None:
         self._plan = plan
         self._teiki = teiki
+        self._asker = asker
         self._dice = plan.dice("callers")
         self._room = asyncio.Semaphore(_AT_ONCE)
-        self.answered = Answered()
         self.known: list[Known] = []
 
     async def open_all(self, within_s: float) -> None:
@@ -87,7 +62,7 @@ class Callers:
                 card = "ok" if focused else self._dice.choices(names, weights)[0]
                 wait = self._dice.uniform(0, within_s)
                 all_of_them.create_task(
-                    self._open(number, f"tok_{card}{_suffix(card, number)}", product, wait)
+                    self._open(number, f"tok_{card}{suffix(card, number)}", product, wait)
                 )
 
     async def _open(self, number: int, token: str, product: str, wait_s: float) -> None:
@@ -118,11 +93,9 @@ class Callers:
             request_id = f"open-{number}"
 
             async def create(rid: str) -> str:
-                made = await teiki.subscriptions.create(spec, request_id=rid)
-                self.answered.created.setdefault(rid, set()).add(made.id)
-                return made.id
+                return (await teiki.subscriptions.create(spec, request_id=rid)).id
 
-            subscription_id = await self._ask(request_id, create)
+            subscription_id = await self._asker.create(self._dice, request_id, create)
             if subscription_id is not None:
                 self.known.append(Known(subscription_id, customer, request_id))
 
@@ -163,40 +136,12 @@ class Callers:
             await self._command(name, known, lambda rid: handle.cancel(mode=mode, request_id=rid))
 
     async def _command(self, request_id: str, known: Known, call: Callable[[str], Awaitable[Any]]) -> bool:
-        if await self._ask(request_id, call) is None:
-            return False
-        self.answered.accepted[request_id] = known.id
-        return True
+        return await self._asker.command(self._dice, request_id, known.id, call)
 
-    # ------------------------------------------------------------------ asking until there is an answer
-
-    async def _ask(self, request_id: str, call: Callable[[str], Awaitable[T]]) -> T | None:
-        """The answer, or None for a refusal. Some ask twice at once; both must hear the same."""
-        share = _REPEATS if self._plan.profile is None else self._plan.profile.repeats
-        if self._dice.random() >= share:
-            return await self._until_answered(request_id, call)
-        self.answered.repeated["at once"] += 1
-        first, _ = await asyncio.gather(
-            self._until_answered(request_id, call), self._until_answered(request_id, call)
-        )
-        return first
-
-    async def _until_answered(self, request_id: str, call: Callable[[str], Awaitable[T]]) -> T | None:
-        deadline = asyncio.get_running_loop().time() + _GIVE_UP_SECONDS
-        while asyncio.get_running_loop().time() < deadline:
-            try:
-                return await call(request_id)
-            except TeikiError as error:
-                if error.code not in _REPEATABLE:
-                    self.answered.refused[error.code.value] += 1
-                    return None
-            except Exception as error:  # noqa: BLE001 - counted by name, reported, and asked again
-                self.answered.leaked[f"{type(error).__name__}: {str(error)[:120]}"] += 1
-            self.answered.repeated["answer lost"] += 1
-            await asyncio.sleep(0.4)
-        self.answered.unanswered.append(request_id)
-        return None
+    async def _ask(self, request_id: str, call: Callable[[str], Awaitable[str]]) -> str | None:
+        return await self._asker.ask(self._dice, request_id, call)
 
 
-def _suffix(card: str, number: int) -> str:
+def suffix(card: str, number: int) -> str:
+    """Makes the token of a behaviour one customer's own."""
     return f":{number}" if ":" not in card else f":n{number}"

@@ -14,6 +14,7 @@ import random
 import signal
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
@@ -33,6 +34,8 @@ SKEW_DAYS: Final = 400
 _FUSES_DEALT: Final = 4
 _RARE_DEALT: Final = 4
 _REGISTER_SECONDS: Final = 60.0
+_ROUTE_TIMEOUT: Final = timedelta(seconds=3)
+"""A server that was killed meanwhile may never answer."""
 _FAREWELL_SECONDS: Final = 8.0
 
 
@@ -112,8 +115,12 @@ class Crew:
         async with asyncio.timeout(_REGISTER_SECONDS):
             while True:
                 try:
-                    await client.workflow_service.set_worker_deployment_current_version(request)
-                except RPCError:  # its workers have not reported for work yet, or a server is down
+                    await client.workflow_service.set_worker_deployment_current_version(
+                        request, timeout=_ROUTE_TIMEOUT
+                    )
+                except (
+                    RPCError
+                ):  # its workers have not reported for work yet, or a server is down or was just now
                     await asyncio.sleep(0.3)
                 else:
                     return
@@ -158,6 +165,11 @@ class Crew:
         if not self.journal.exists():
             return []
         return [json.loads(line) for line in self.journal.read_text(encoding="utf-8").splitlines()]
+
+    def has_charged(self, letter: str) -> list[str]:
+        """Incarnations of workers with this letter that charged somebody."""
+        charged = [line["worker"] for line in self.evidence() if line["what"] == "charged"]
+        return [worker for worker in charged if worker.startswith(letter)]
 
     # ------------------------------------------------------------------ one worker's life
 

@@ -42,7 +42,7 @@ RARE_POINTS: Final = tuple(
     for place in (
         *("refund", "void", "get", "refunds.begin", "refunds.settle", "attempt_rows.claim_resend"),
         *("twins.book", "twins.begin", "twins.settle", "attempt_rows.verified"),
-        *("opening.commit", "catalogue.commit"),
+        *("opening.commit", "catalogue.commit", "orders.commit", "credit_rows.commit"),
     )
     for side in ("before", "after")
 )

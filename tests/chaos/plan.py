@@ -18,6 +18,8 @@ class Plan:
         strike_s: how long faults strike at least; while wanted faults are missing they go on, up to twice as long.
         pace_s: real time between two payments of a subscription.
         kills: workers killed at fault points and at random.
+        orders: one-time ones, paid by card.
+        credits: parts of payments that operators give back.
         every_fault: each single fault and each core fault point must be met; else it is enough that some are.
         beyond_horizon: also gateway faults that break the promise of the horizon, which only verification mends.
         guard_off: the guard that the workers lack.
@@ -35,6 +37,8 @@ class Plan:
     database_restarts: int = 2
     operations: int = 60
     blocks: int = 5
+    orders: int = 60
+    credits: int = 60
     strays: int = 5
     beyond_horizon: bool = True
     every_fault: bool = True
@@ -70,6 +74,8 @@ def bounded(seed: int = 1) -> Plan:
         database_restarts=1,
         operations=6,
         blocks=1,
+        orders=5,
+        credits=5,
         strays=1,
         every_fault=False,
     )
@@ -89,6 +95,8 @@ def focused(guard: str, *, seed: int, pairs: int, guard_off: bool) -> Plan:
         database_restarts=0,
         operations=0,
         blocks=0,
+        orders=0,
+        credits=0,
         strays=PROFILES[guard].strays,
         guard_off=guard if guard_off else None,
         faults_of=guard,

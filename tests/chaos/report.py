@@ -42,6 +42,7 @@ def show(verdict: Verdict) -> None:
         audit.add_row(name, str(count), str(example[0])[:150])
     console.print(audit)
     console.print(f"subscriptions: {line['statuses']}")
+    console.print(f"orders and credits: {line['orders_and_credits']}")
     console.print(f"incidents: {line['incidents']}; {line['waiting_for_people']} attempts wait for a person")
     console.print(f"recovery {line['recovery_seconds']} s, all at rest after {line['convergence_seconds']} s")
     for complaint in verdict.complaints:

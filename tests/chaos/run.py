@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import psycopg
-from temporalio.api.enums.v1 import EventType
-from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -29,17 +24,22 @@ from domain.errors import ErrorCode, TeikiError
 from runtime.temporal import connect
 from starter.teiki import Teiki
 from tests.chaos import gateway_faults, guards, proxy, scale
+from tests.chaos.asking import Asker
 from tests.chaos.books import Books, reported_problems, still_running
 from tests.chaos.callers import Callers
 from tests.chaos.crew import Crew
+from tests.chaos.keeping import keep_all
 from tests.chaos.plan import Plan
 from tests.chaos.servers import Servers, servers
+from tests.chaos.shoppers import Shoppers
 from tests.chaos.strays import Strays
 from tests.chaos.verdict import Facts, Verdict, judge
 
 _CONVERGE_SECONDS_MAX = 120.0
 _POLL_SECONDS = 0.25
 _BLOCK_TRIES = 60
+_MOVE_SECONDS = 8.0
+"""How long a deploy waits for work that reaches the new build."""
 
 Say = Callable[[str], None]
 
@@ -65,8 +65,7 @@ async def run(plan: Plan, say: Say, *, keep: Path | None = None) -> Verdict:
         facts.seconds = time.monotonic() - begun
         verdict = await judge(facts, say)
         if keep is not None:
-            await asyncio.to_thread(_keep, stage, keep)
-            await _keep_histories(chaos.client, keep)
+            await keep_all(stage, chaos.client, keep)
         return verdict
 
 
@@ -92,7 +91,10 @@ class Chaos:
         settings = await self._stage.proxied()
         teiki = Teiki(await connect(settings), settings)
         stack.push_async_callback(teiki.close)
-        self._callers = self._facts.callers = Callers(self._plan, teiki)
+        asker = Asker(self._plan)
+        self._facts.answered = asker.answered
+        self._callers = Callers(self._plan, teiki, asker)
+        self._shoppers = Shoppers(self._plan, teiki, asker, self._facts.books)
         self._direct = Database.connect(self._stage.database_url, pool_size=2)
         stack.push_async_callback(self._direct.close)
 
@@ -107,6 +109,8 @@ class Chaos:
         self._load = [
             asyncio.create_task(self._callers.open_all(plan.strike_s * 0.4)),
             asyncio.create_task(self._callers.operate(plan.strike_s * 0.9)),
+            asyncio.create_task(self._shoppers.shop(plan.strike_s * 0.9)),
+            asyncio.create_task(self._shoppers.give_back(plan.strike_s * 0.9)),
         ]
         jobs = [self._strays.roam()] if plan.strays else []
         if plan.profile is None:
@@ -181,9 +185,10 @@ class Chaos:
         dice = self._plan.dice("blocks")
         for _ in range(self._plan.blocks):
             await asyncio.sleep(0.7 * self._plan.strike_s / self._plan.blocks)
-            if not self._callers.known:
+            customers = [*(known.customer_id for known in self._callers.known), *self._shoppers.customers]
+            if not customers:
                 continue
-            customer = dice.choice(self._callers.known).customer_id
+            customer = dice.choice(customers)
             for _ in range(_BLOCK_TRIES):
                 if await self._block(customer):
                     self._facts.blocks += 1
@@ -211,9 +216,15 @@ class Chaos:
     async def _deploy(self) -> None:
         """Half-way a new version: its workers start, it becomes current, and most of the old ones go."""
         await asyncio.sleep(0.45 * self._plan.strike_s)
-        self._say("deploying build 2")
-        await self._crew.hire(self._plan.workers - 1, build="2", letter="b")
-        await self._crew.make_current(self.client, "2")
+        # Killed at this very moment, Temporal may need half a minute to know of the new build: then nothing is proved.
+        async with self._server_lock:
+            self._say("deploying build 2")
+            await self._crew.hire(self._plan.workers - 1, build="2", letter="b")
+            await self._crew.make_current(self.client, "2")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_MOVE_SECONDS):
+                    while not self._crew.has_charged("b"):  # noqa: ASYNC110 - a journal wakes nobody
+                        await asyncio.sleep(_POLL_SECONDS)
         await asyncio.sleep(0.15 * self._plan.strike_s)
         # One stays for those who are pinned to it and wake late.
         await self._crew.dismiss(self._first[1:])
@@ -253,6 +264,7 @@ class Chaos:
         await asyncio.gather(*self._load, return_exceptions=True)
         facts.problems = await reported_problems(self.client)
         facts.statuses = await facts.books.statuses()
+        facts.others = await facts.books.others()
 
     async def _at_rest(self) -> bool:
         """Callers have their answers, and no workflow runs but those of suspended subscriptions."""
@@ -271,46 +283,6 @@ class Chaos:
                 f"{age:4.0f} s  {len(self._callers.known)} open, {crew.killed} workers killed, "
                 f"{dict(self._facts.servers_hit)}, {sum(self._stage.touched.values())} connections struck"
             )
-
-
-def _keep(stage: Servers, where: Path) -> None:
-    """Logs, the workers' journal and the sandbox's book, and a dump of ours, for a closer look."""
-    where.mkdir(parents=True, exist_ok=True)
-    for file in [*stage.home.glob("*.log"), *stage.home.glob("*.jsonl"), *stage.home.glob("sandbox.db")]:
-        shutil.copy(file, where)
-    with psycopg.connect(stage.database_url) as connection:
-        for table in (
-            "subscriptions",
-            "payments",
-            "attempts",
-            "ledger",
-            "history",
-            "requests",
-            "outbox",
-            "incidents",
-        ):
-            copy = connection.cursor().copy(f"COPY {table} TO STDOUT (FORMAT csv, HEADER)")
-            with (where / f"{table}.csv").open("wb") as sink, copy as rows:
-                sink.writelines(rows)
-
-
-async def _keep_histories(client: Client, where: Path) -> None:
-    """Of every subscription: which event when, and which worker's."""
-    with (where / "histories.txt").open("w", encoding="utf-8") as sink:
-        async for workflow in client.list_workflows("WorkflowType = 'Subscription'"):
-            sink.write(f"== {workflow.id} {workflow.run_id}\n")
-            history = await client.get_workflow_handle(workflow.id, run_id=workflow.run_id).fetch_history()
-            for event in history.events:
-                kind = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
-                detail = event.activity_task_started_event_attributes
-                who = next((str(v) for f, v in _fields(event) if f.name in ("identity", "activity_id")), "")
-                late = f"attempt {detail.attempt}" if detail.attempt > 1 else ""
-                sink.write(f"{event.event_time.ToDatetime():%H:%M:%S.%f} {kind} {who} {late}\n")
-
-
-def _fields(event: HistoryEvent) -> list[tuple[Any, Any]]:
-    inner = getattr(event, event.WhichOneof("attributes") or "")
-    return list(inner.ListFields())
 
 
 async def _heal_later(victim: proxy.Proxy, after_s: float) -> None:

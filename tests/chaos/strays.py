@@ -28,7 +28,7 @@ from tests.chaos.servers import Servers
 
 _FIND: Final = """
 SELECT a.*, p.due_at FROM attempts a JOIN payments p USING (object_id, number)
-WHERE a.purpose = 'charge' AND a.state = 'unknown'
+WHERE a.purpose = 'charge' AND a.state = 'unknown' AND starts_with(a.object_id, 'sub_')
 ORDER BY random() LIMIT 1 FOR UPDATE OF a SKIP LOCKED
 """
 

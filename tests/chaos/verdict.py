@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.chaos import gateway_faults, proxy, scale
+from tests.chaos.asking import Answered
 from tests.chaos.books import Books
-from tests.chaos.callers import Callers
 from tests.chaos.crew import Crew
 from tests.chaos.fuses import CORE_POINTS
 from tests.chaos.nursery import ROOT
@@ -34,7 +34,7 @@ class Facts:
     crew: Crew
     stage: Servers
     books: Books
-    callers: Callers = field(init=False)
+    answered: Answered = field(init=False)
     strays: Strays = field(init=False)
     servers_hit: Counter[str] = field(default_factory=Counter)
     gateway_fired: dict[str, int] = field(default_factory=dict)
@@ -49,6 +49,7 @@ class Facts:
     still_running: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     statuses: dict[str, int] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -102,7 +103,8 @@ async def judge(facts: Facts, say: Callable[[str], None]) -> Verdict:
         "waiting_for_people": audit.get("waiting_for_people", 0),
         "incidents": await facts.books.incidents(),
         "statuses": facts.statuses,
-        "leaked_exceptions": dict(facts.callers.answered.leaked),
+        "orders_and_credits": facts.others,
+        "leaked_exceptions": dict(facts.answered.leaked),
     }
     complaints = [f"{name} is broken {count} times" for name, count in violations.items() if count]
     complaints += [f"wanted, and never fired: {name}" for name in missing]
@@ -120,19 +122,19 @@ def _unrest(facts: Facts) -> list[str]:
         )
     if facts.recovery_s is None or facts.recovery_s >= bar_s:
         found.append(f"recovery took {facts.recovery_s} s; the bar is {bar_s:.0f} s")
-    if facts.callers.answered.unanswered:
-        found.append(f"never answered: {facts.callers.answered.unanswered[:5]}")
+    if facts.answered.unanswered:
+        found.append(f"never answered: {facts.answered.unanswered[:5]}")
     return found
 
 
 async def _of_the_harness(facts: Facts) -> dict[str, list[Any]]:
     """What cannot be seen in the two books: promises to callers, and Temporal's own word."""
-    answered, recorded = facts.callers.answered, await facts.books.recorded_requests()
+    answered, recorded = facts.answered, await facts.books.recorded_requests()
     lost = sorted(request for request in answered.accepted if request not in recorded)
     lost += sorted(request for request in answered.created if request not in recorded)
     twice = sorted(request for request, ids in answered.created.items() if len(ids) > 1)
     return {
-        "I1": [f"the callers of {request} were answered with different subscriptions" for request in twice],
+        "I1": [f"the callers of {request} were answered with different ids" for request in twice],
         "I4": [f"TemporalReportedProblems: {name}" for name in facts.problems],
         "I8": [f"accepted, and not in the history: {request}" for request in lost],
     }
@@ -176,7 +178,7 @@ def _share_of_requests(facts: Facts) -> float:
 
 
 def _faults(facts: Facts) -> dict[str, int]:
-    answered = facts.callers.answered
+    answered = facts.answered
     found = {f"gateway.{name}": count for name, count in sorted(facts.gateway_fired.items())}
     found |= {f"network.{name}": facts.stage.touched[name] for name in proxy.FAULTS}
     found |= {
@@ -199,8 +201,7 @@ def _skewed(facts: Facts) -> list[str]:
 
 def _moved(facts: Facts) -> int:
     """Workers of the second build that charged somebody."""
-    charged = [each["worker"] for each in facts.crew.evidence() if each["what"] == "charged"]
-    return sum(name.startswith("b") for name in charged) if facts.deployed else 0
+    return len(facts.crew.has_charged("b")) if facts.deployed else 0
 
 
 def _missing(facts: Facts, pairs: int, share: float) -> list[str]:
@@ -212,6 +213,8 @@ def _missing(facts: Facts, pairs: int, share: float) -> list[str]:
         name: (facts.servers_hit[name], getattr(plan, name)) for name in ("server_kills", "database_restarts")
     }
     wanted["strays"] = (facts.strays.fired, plan.strays)
+    wanted["orders"] = (_ended(facts, "order "), plan.orders * 4 // 5)
+    wanted["credits"] = (facts.others.get("credit returned: returned", 0), plan.credits // 3)
     missing += [f"{name}: {there} of {least}" for name, (there, least) in wanted.items() if there < least]
     if plan.profile is not None:
         fired = {rule["fault"] for rule in plan.profile.rules}
@@ -225,6 +228,10 @@ def _missing(facts: Facts, pairs: int, share: float) -> list[str]:
     if share < GATEWAY_SHARE_MIN:
         never.add(f"gateway faults: {share:.0%} of the requests that move money")
     return missing + sorted(never)
+
+
+def _ended(facts: Facts, beginning: str) -> int:
+    return sum(count for what, count in facts.others.items() if what.startswith(beginning))
 
 
 def _any(faults: dict[str, int], prefix: str) -> bool:

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,9 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.billing import BillingActivities
+from activities.credits import CreditsActivities
+from activities.engine_commands import EngineCommands
+from activities.orders import OrdersActivities
 from activities.records import RecordsActivities
 from db.circuits import CircuitRows
 from db.engine import Database
@@ -35,8 +39,9 @@ from runtime.telemetry import start_telemetry
 from runtime.temporal import connect
 from tests.chaos import guards, scale
 from tests.chaos.fuses import Fuse, FusedDatabase, FusedGateway, Fuses
-from tests.chaos.timelapse import TimeLapse
+from tests.chaos.timelapse import TimeLapse, TimeLapseOrder
 from worker import WORKFLOWS, deployment_of
+from workflows.order import Order
 from workflows.reconciliation import Reconciliation
 from workflows.subscription import Subscription
 
@@ -75,8 +80,14 @@ async def serve(settings: Settings, orders: Orders, fuses: Fuses, stop: asyncio.
     kind = guards.ForgetfulDatabase if orders.guard_off == "outbox" else FusedDatabase
     database = kind.fused(settings.database, fuses, pool_size=settings.database_pool_size)
     gateway = _gateway(settings, orders, fuses, database)
-    desk = guards.CarelessBilling if orders.guard_off == "verification" else BillingActivities
-    worker = _worker(client, settings, desk(database, gateway), RecordsActivities(database, gateway))
+    billing = guards.CarelessBilling if orders.guard_off == "verification" else BillingActivities
+    activities = [
+        *billing(database, gateway).registered(),
+        *RecordsActivities(database, gateway).registered(),
+        *OrdersActivities(database, gateway, EngineCommands(client)).registered(),
+        *CreditsActivities(database, gateway).registered(),
+    ]
+    worker = _worker(client, settings, activities)
     try:
         async with worker:
             mark_ready(settings.ready_file)
@@ -98,16 +109,13 @@ def _gateway(settings: Settings, orders: Orders, fuses: Fuses, database: Databas
     return GuardedGateway(fused, Circuit(CircuitRows(database, settings.gateway), policy=scale.CIRCUIT))
 
 
-def _worker(
-    client: Client, settings: Settings, billing: BillingActivities, records: RecordsActivities
-) -> Worker:
+def _worker(client: Client, settings: Settings, activities: list[Callable[..., Any]]) -> Worker:
+    lapsed: dict[type, type] = {Subscription: TimeLapse, Order: TimeLapseOrder}
     return Worker(
         client,
         task_queue=settings.task_queue,
-        workflows=[
-            TimeLapse if each is Subscription else each for each in WORKFLOWS if each is not Reconciliation
-        ],
-        activities=[*billing.registered(), *records.registered()],
+        workflows=[lapsed.get(each, each) for each in WORKFLOWS if each is not Reconciliation],
+        activities=activities,
         max_cached_workflows=settings.max_cached_workflows,
         max_concurrent_activities=settings.max_concurrent_activities,
         graceful_shutdown_timeout=timedelta(seconds=settings.graceful_shutdown_seconds),
