@@ -155,14 +155,15 @@ async def begin_with(
     parameters: Mapping[str, Any],
     judge: Callable[[dict[str, Any] | None, Mapping[str, Any]], Begun | None],
     *,
-    fetch: Fetch = Database.fetch_one,
+    fetch: Fetch | None = None,
 ) -> Begun:
     """Run a statement that writes or finds an attempt's row; again while somebody else writes in the same instant.
 
-    `judge` reads what the statement found; None: look again. `fetch` runs it.
+    `judge` reads what the statement found; None: look again. `fetch` runs it; None: by itself, as one transaction.
     """
     for _ in range(TRIES_MAX):
-        begun = judge(await fetch(db, sql, parameters), parameters)
+        found = await (fetch(db, sql, parameters) if fetch else db.fetch_one(sql, parameters))
+        begun = judge(found, parameters)
         if begun is not None:
             return begun
     raise TeikiError(

@@ -39,6 +39,7 @@ _REASONS: Final = {
     "needs_new_card": "the card can never be charged again: a new one is needed",
     "blocked": "the customer or the card is blocked here",
     "suspended_by_operator": "it was suspended by hand",
+    "chargeback": "the customer's bank took a payment back",
     "resumed": "it was resumed",
     "unblocked": "the customer or the card was unblocked",
     "canceled_now": "it was canceled at once",

@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from domain.projection import changes, row_of, view_of
     from domain.subscription import State, Transition
     from workflows import messages
+    from workflows.entity import SYSTEM
     from workflows.errors import refusal, refusals
     from workflows.memory import Memory
     from workflows.options import RECORD
@@ -41,11 +42,11 @@ class SubscriptionOperations(Memory):
 
     @workflow.update(description="Stop charging until resumed.")
     async def suspend(self, command: messages.Suspend) -> messages.Answer:
-        return await self._operate("suspend", command, lambda state, now: operations.suspend(state))
+        return await self._operate("suspend", command, _suspended(command))
 
     @suspend.validator
     def _can_suspend(self, command: messages.Suspend) -> None:
-        self._try(command, lambda state, now: operations.suspend(state))
+        self._try(command, _suspended(command))
 
     @workflow.update(description="Go on after a suspension; answers with the plan.")
     async def resume(self, command: messages.Resume) -> messages.Answer:
@@ -211,3 +212,9 @@ class SubscriptionOperations(Memory):
 def _card_link_allowed(state: State, now: datetime) -> list[Transition]:
     operations.require_card_change_allowed(state)
     return []
+
+
+def _suspended(command: messages.Suspend) -> Apply:
+    # The system suspends after a chargeback, and for nothing else (`activities.chargebacks`).
+    reason = "chargeback" if command.actor == SYSTEM else "suspended_by_operator"
+    return lambda state, now: operations.suspend(state, reason=reason)

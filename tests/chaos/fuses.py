@@ -40,9 +40,10 @@ CORE_POINTS: Final = tuple(
 RARE_POINTS: Final = tuple(
     f"{place}.{side}"
     for place in (
-        *("refund", "void", "get", "refunds.begin", "refunds.settle", "attempt_rows.claim_resend"),
+        *("refund", "void", "get", "refunds.settle", "attempt_rows.claim_resend"),
         *("twins.book", "twins.begin", "twins.settle", "attempt_rows.verified"),
-        *("opening.commit", "catalogue.commit", "orders.commit", "credit_rows.commit"),
+        # Of payments locked for a refund or a credit: balances.
+        *("opening.commit", "catalogue.commit", "orders.commit", "balances.commit", "credit_rows.commit"),
     )
     for side in ("before", "after")
 )

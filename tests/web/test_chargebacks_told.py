@@ -69,6 +69,7 @@ async def test_doubled_late_forged_or_out_of_order_it_is_booked_once(site, sandb
     suspended = await until(subscription, lambda detail: detail.status == "suspended")
     [operation] = [event for event in suspended.operations if event.data["do"] == "suspend"]
     assert (operation.actor, operation.comment) == ("system", "The payment was charged back.")
+    assert suspended.reason == "chargeback"
     assert (await site.teiki.chargebacks.enter(payment, comment="also by letter")).outcome == "known"
     assert await told(site, subscription.id) == ONCE
 
