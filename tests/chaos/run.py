@@ -259,6 +259,7 @@ class Chaos:
                     break
             await asyncio.sleep(_POLL_SECONDS)
         facts.open_attempts = sorted(await facts.books.open_attempts())
+        await self._at_rest()  # says who still runs
         for task in self._load:
             task.cancel()
         await asyncio.gather(*self._load, return_exceptions=True)
@@ -268,13 +269,11 @@ class Chaos:
 
     async def _at_rest(self) -> bool:
         """Callers have their answers, and no workflow runs but those of suspended subscriptions."""
-        if not all(task.done() for task in self._load):
-            return False
         waiting = await self._facts.books.rows("SELECT id FROM subscriptions WHERE status = 'suspended'")
         allowed = {f"subscription/{row['id']}" for row in waiting}
         running = {name for name in await still_running(self.client) if not name.startswith("temporal-sys-")}
         self._facts.still_running = sorted(running - allowed)
-        return not self._facts.still_running
+        return not self._facts.still_running and all(task.done() for task in self._load)
 
     def _tell(self, age: float) -> None:
         crew = self._crew
