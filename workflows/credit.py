@@ -318,6 +318,8 @@ class Credit(Entity):
         return self._state
 
     def _history_is_long(self) -> bool:
+        if not self._is_answered():
+            return False  # somebody waits for the first answer, and the cut would wait for him
         info = workflow.info()
         return info.is_continue_as_new_suggested() or info.is_target_worker_deployment_version_changed()
 

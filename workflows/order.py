@@ -328,6 +328,8 @@ class Order(OrderOperations, OrderMoney):
         return over and not self._facts and not self._children
 
     def _history_is_long(self) -> bool:
+        if not self._is_placed():
+            return False  # somebody waits for the card's first answer, and the cut would wait for him
         info = workflow.info()
         return (
             self._facts_taken >= FACTS_PER_RUN

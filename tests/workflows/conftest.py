@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from temporalio import workflow
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
@@ -100,6 +101,16 @@ class Stage:
 
     async def state(self) -> Any:
         return (await self.handle.query(Subscription.snapshot)).state
+
+
+@pytest.fixture
+def deployed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every first run learns at once that another version of the code has become the current one."""
+    monkeypatch.setattr(
+        workflow.Info,
+        "is_target_worker_deployment_version_changed",
+        lambda info: info.continued_run_id is None,
+    )
 
 
 @pytest.fixture

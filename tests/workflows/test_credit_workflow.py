@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -49,6 +50,17 @@ async def test_it_is_accepted_returned_and_over(stage):
     assert (refund.object_id, refund.number, refund.mode) == ("sub_1", 1, Mode.SEND)
     assert refund.credit_id == stage.credits.opened[0].credit_id
     assert stage.credits.counted == []
+
+
+@pytest.mark.usefixtures("deployed_meanwhile")
+async def test_a_credit_asked_for_while_another_version_becomes_current_goes_out_first_and_is_then_cut(stage):
+    stage.billing.refund_script = [UNKNOWN, Outcome(outcome="settled")]
+    async with asyncio.timeout(30):
+        assert (await stage.ask()).outcome == "opened"
+    assert (await stage.handle.describe()).run_id != stage.handle.first_execution_run_id
+    await stage.until("2023-08-01T12:09:00+09:00")
+    assert await stage.is_over()
+    assert modes(stage) == ["send", "ask"]
 
 
 async def test_what_is_refused_ends_without_a_trace(stage):

@@ -14,6 +14,7 @@ from domain.declines import DeclineCode
 from domain.deposit import DepositStatus
 from domain.money import Money
 from domain.order_state import DepositFact
+from domain.unresolved import Mode
 from tests.workflows.conftest import KEYS
 from tests.workflows.order_stage import OrderStage, by, playing
 from workflows import order_messages as messages
@@ -45,6 +46,17 @@ async def test_a_card_order_is_complete_at_once_confirmed_after_seven_days_and_e
         ("purchase_confirmed", "seven_days_passed"),
         ("expired", "usage_period_ended"),
     ]
+
+
+@pytest.mark.usefixtures("deployed_meanwhile")
+async def test_an_order_placed_while_another_version_becomes_current_is_charged_first_and_then_cut(stage):
+    async with asyncio.timeout(30):
+        opened = await stage.place("card", usage_period="P30D")
+    assert (opened.outcome, opened.order.status) == ("opened", "complete")
+    await stage.until("2023-08-31T12:01:00+09:00")
+    assert await stage.is_over()
+    assert (await stage.handle.describe()).run_id != stage.handle.first_execution_run_id
+    assert [charge.mode for charge in stage.till.charges] == [Mode.SEND]
 
 
 async def test_a_declined_card_ends_the_order(stage):
