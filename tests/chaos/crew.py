@@ -22,7 +22,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from runtime.settings import Settings
-from tests.chaos.fuses import CORE_POINTS, RARE_POINTS, Fuse
+from tests.chaos.fuses import CORE_POINTS, RARE_POINTS, Fuse, truce_of
 from tests.chaos.nursery import ROOT, Child, Nursery
 from tests.chaos.plan import Plan
 from tests.chaos.servers import Servers
@@ -74,7 +74,6 @@ class Crew:
         self.kills: Counter[str] = Counter()
         self.refused_starts = 0
         self.mends = False
-        """Set when faults are over: nobody gets a fuse any more."""
 
     @property
     def killed(self) -> int:
@@ -124,6 +123,11 @@ class Crew:
                     await asyncio.sleep(0.3)
                 else:
                     return
+
+    def mend(self) -> None:
+        """Faults are over: nobody gets a fuse any more, and those in hands are out."""
+        self.mends = True
+        truce_of(self.journal).touch()
 
     def redeal(self) -> None:
         """Points are left in the deck and nobody dies any more: somebody must go, so that the next one gets them."""

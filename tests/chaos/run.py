@@ -234,7 +234,7 @@ class Chaos:
 
     async def heal(self) -> None:
         """No more faults, from nobody."""
-        self._crew.mends = True
+        self._crew.mend()
         for each in self._stage.proxies:
             each.heal()
         self._facts.gateway_fired = dict((await self._stage.remote.fired())["counts"])

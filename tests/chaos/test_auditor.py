@@ -6,6 +6,7 @@ in SQL gets a copy of the database, a break at the gateway a world of its own.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import subprocess
@@ -33,9 +34,11 @@ from gateways.sandbox.remote import SandboxRemote
 from gateways.sandbox_client import SandboxGateway
 from runtime.embedded.postgres import EmbeddedPostgres
 from tests.activities.bank_desk import BankDesk
+from tests.activities.order_desk import OrderDesk
 from tests.chaos.audit_books import Terms
 from tests.chaos.auditor import PROMISES, audit
 from tests.chaos.bank_breaks import BANK_BREAKS, repaid_life
+from tests.chaos.shop_breaks import SHOP_BREAKS, sold
 from tests.db.house import NOW, House, happening, transition
 from tests.gateways.deposits import issue, remit
 
@@ -46,7 +49,7 @@ _names = itertools.count(1)
 @dataclass
 class World:
     """`paid`: declined once, then settled; `returned`: settled and refunded; `resting`: suspended by an operator;
-    `repaid`: charged back, and repaid by a link and otherwise.
+    `repaid`: charged back, and repaid by a link and otherwise; `sold`: the id of an order, given back in part.
     """
 
     database_url: str
@@ -55,6 +58,7 @@ class World:
     returned: OpenInput
     resting: OpenInput
     repaid: OpenInput
+    sold: str
 
     def findings(self, **terms: timedelta) -> Any:
         return audit(self.database_url, self.gateway_url, Terms(**terms))
@@ -62,7 +66,7 @@ class World:
     async def execute(self, *statements: str) -> None:
         """Break our books as no code of ours can: past foreign keys and the triggers that forbid it."""
         names = {name: getattr(self, name) for name in ("paid", "returned", "resting", "repaid")}
-        ids = {name: order.subscription_id for name, order in names.items()}
+        ids = {name: order.subscription_id for name, order in names.items()} | {"sold": self.sold}
         async with await psycopg.AsyncConnection.connect(self.database_url, autocommit=True) as connection:
             await connection.execute("SET session_replication_role = replica")
             for statement in statements:
@@ -87,11 +91,12 @@ async def a_world(postgres: EmbeddedPostgres) -> AsyncIterator[World]:
         try:
             orders = await _lived(House(db), BillingActivities(db, gateway), remote)
             repaid = await repaid_life(BankDesk(db, gateway, remote, House(db), url=sandbox.base_url))
+            order_id = await sold(OrderDesk(db, gateway, remote, House(db), url=sandbox.base_url))
         finally:
             await db.close()  # a database with connections cannot be copied
             await gateway.close()
             await remote.close()
-        yield World(url, sandbox.base_url, *orders, repaid)
+        yield World(url, sandbox.base_url, *orders, repaid, order_id)
     finally:
         await sandbox.stop()
 
@@ -158,7 +163,7 @@ async def intact(postgres: EmbeddedPostgres) -> AsyncIterator[World]:
 async def copy(postgres: EmbeddedPostgres, intact: World) -> World:
     template = intact.database_url.rpartition("/")[2]
     url = await postgres.create_database(f"copy_{next(_names)}", template=template)
-    return World(url, intact.gateway_url, intact.paid, intact.returned, intact.resting, intact.repaid)
+    return dataclasses.replace(intact, database_url=url)
 
 
 def broken(world: World, **terms: timedelta) -> set[str]:
@@ -188,6 +193,7 @@ RESENT = (
 )
 BREAKS = {
     **BANK_BREAKS,
+    **SHOP_BREAKS,
     "one request made two subscriptions": (
         {"I1"},
         (
@@ -463,9 +469,7 @@ async def test_the_program_shows_people_what_it_found_and_exits_with_one(copy):
 
 
 def test_a_gateway_that_cannot_be_read_is_no_clean_bill_of_health(intact):
-    nobody = World(
-        intact.database_url, "http://127.0.0.1:9", intact.paid, intact.returned, intact.resting, intact.repaid
-    )
+    nobody = dataclasses.replace(intact, gateway_url="http://127.0.0.1:9")
     failed = program(nobody, "--json")
     assert (failed.returncode, failed.stdout) == (2, "")
 
