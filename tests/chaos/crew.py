@@ -22,7 +22,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from runtime.settings import Settings
-from tests.chaos.fuses import CORE_POINTS, RARE_POINTS, Fuse, truce_of
+from tests.chaos.fuses import CORE_POINTS, RARE_POINTS, SCARCE_POINTS, Fuse, truce_of
 from tests.chaos.nursery import ROOT, Child, Nursery
 from tests.chaos.plan import Plan
 from tests.chaos.servers import Servers
@@ -225,7 +225,10 @@ class Crew:
         count = _FUSES_DEALT if self._plan.profile is None else 1
         dealt, self._deck = self._deck[:count], self._deck[count:]
         often = 4 if self.killed < self._plan.kills // 2 else 1
-        fuses = [Fuse(point, self._dice.randint(1, often), calm_s) for point in dealt]
+        fuses = [
+            Fuse(point, 1 if point in SCARCE_POINTS else self._dice.randint(1, often), calm_s)
+            for point in dealt
+        ]
         if self._plan.every_fault and self._plan.profile is None:
             unmet = [point for point in RARE_POINTS if point not in self._used_rare]
             rare = self._dice.sample(unmet, min(len(unmet), _RARE_DEALT))
@@ -246,6 +249,7 @@ def _deck(plan: Plan, dice: random.Random) -> list[str]:
         return list(plan.profile.kill_at) * plan.kills
     deck = list(CORE_POINTS)
     dice.shuffle(deck)
+    deck.sort(key=lambda point: point not in SCARCE_POINTS)
     return deck if plan.kills >= len(deck) else deck[: plan.kills]
 
 

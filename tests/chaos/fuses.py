@@ -37,6 +37,8 @@ CORE_POINTS: Final = tuple(
     for side in ("before", "after")
 )
 """Every run of full size kills a worker at each of these."""
+SCARCE_POINTS: Final = frozenset({"attempts.decline.before", "attempts.decline.after"})
+"""Those of them that few pass: dealt first, and met the first time."""
 RARE_POINTS: Final = tuple(
     f"{place}.{side}"
     for place in (
