@@ -249,8 +249,9 @@ def _deck(plan: Plan, dice: random.Random) -> list[str]:
         return list(plan.profile.kill_at) * plan.kills
     deck = list(CORE_POINTS)
     dice.shuffle(deck)
-    deck.sort(key=lambda point: point not in SCARCE_POINTS)
-    return deck if plan.kills >= len(deck) else deck[: plan.kills]
+    if plan.kills < len(deck):
+        return deck[: plan.kills]
+    return sorted(deck, key=lambda point: point not in SCARCE_POINTS)
 
 
 def _environment(plan: Plan, member: Member, orders: Orders) -> dict[str, str]:
