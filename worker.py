@@ -240,6 +240,7 @@ def options_of(settings: Settings) -> dict[str, Any]:
     return {
         "task_queue": settings.task_queue,
         "max_cached_workflows": settings.max_cached_workflows,
+        "sticky_queue_schedule_to_start_timeout": timedelta(seconds=settings.sticky_seconds),
         "max_concurrent_workflow_tasks": settings.max_concurrent_workflow_tasks,
         "max_concurrent_activities": settings.max_concurrent_activities,
         "max_task_queue_activities_per_second": rate,

@@ -161,6 +161,7 @@ class Street:
             "TEIKI_CODEC_KEYS": keys.get_secret_value(),
             "TEIKI_GATEWAY_URL": self.settings.gateway_url,
             "TEIKI_STATE_DIR": str(self.home),
+            "TEIKI_STICKY_SECONDS": "5",  # of who was killed
             "TEMPORAL_ADDRESS": str(self.settings.temporal_address),
             "TEST_FUSES": str(self.home / "fuses"),
             "PYTHONPATH": str(ROOT),

@@ -97,6 +97,7 @@ class Alive:
             "state_dir": str(self.settings.state_dir),
             "exports_task_queue": self.settings.exports_task_queue,
             "worker_role": "exports",
+            "sticky_seconds": "5",  # of who was killed
         }
         return {
             **inherited,

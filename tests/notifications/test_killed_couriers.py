@@ -92,6 +92,7 @@ async def test_couriers_killed_anywhere_lose_nothing_invent_nothing_and_keep_the
             "TEIKI_ENDPOINT_SECRET_KEYS": KEYS,
             "TEIKI_TASK_QUEUE": queue,
             "TEIKI_STATE_DIR": str(tmp_path),
+            "TEIKI_STICKY_SECONDS": "5",  # of who was killed
             "TEMPORAL_ADDRESS": server.address,
             "TEST_FUSES": str(fuses),
         }
