@@ -48,12 +48,12 @@ I1: Final = (
     ),
     Check(
         "I1",
-        "SELECT count(*) FROM history WHERE kind = 'operation' AND data->>'do' = 'create'",
+        "SELECT count(*) FROM history WHERE kind = 'operation' AND data->>'do' IN ('create', 'place')",
         """
-        SELECT format('request %s made %s subscriptions: %s', data->>'request_id', count(*),
+        SELECT format('request %s made %s subscriptions or orders: %s', data->>'request_id', count(*),
                       string_agg(subject_id, ', '))
-        FROM history WHERE kind = 'operation' AND data->>'do' = 'create'
-        GROUP BY data->>'request_id' HAVING count(*) > 1
+        FROM history WHERE kind = 'operation' AND data->>'do' IN ('create', 'place')
+        GROUP BY data->>'do', data->>'request_id' HAVING count(*) > 1
         """,
     ),
 )

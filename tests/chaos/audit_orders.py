@@ -1,5 +1,5 @@
 """What the auditor asks about orders and credits: I1 sold once and not for nothing, I3 sums that agree, I4 nothing
-stuck, I6 every end explained and announced, I8 every accepted order in history (quality.md).
+stuck, I6 every end explained and announced (quality.md).
 """
 
 from __future__ import annotations
@@ -25,10 +25,6 @@ I1: Final = (
         FROM permissions p JOIN orders o ON o.id = p.order_id
         WHERE o.pay = 'card' AND o.amount_minor > 0 AND NOT EXISTS (
             SELECT FROM attempts a WHERE a.object_id = o.id AND a.purpose = 'charge' AND a.state = 'settled')
-        UNION ALL
-        SELECT format('request %s placed %s orders: %s', data->>'request_id', count(*), string_agg(subject_id, ', '))
-        FROM history WHERE kind = 'operation' AND data->>'do' = 'place'
-        GROUP BY data->>'request_id' HAVING count(*) > 1
         """,
     ),
 )
@@ -119,35 +115,6 @@ I6: Final = (
             k.reason = '' OR k.ended_at IS NULL
             OR k.status = 'returned' AND (a.n <> 1 OR a.minor <> k.amount_minor OR h.n <> 1)
             OR k.status = 'failed' AND a.n > 0)
-        """,
-    ),
-)
-
-_ORDER_COMMANDS: Final = "scope = 'order.place' OR scope LIKE 'order:%'"
-I8: Final = (
-    Check(
-        "I8",
-        f"SELECT count(*) FROM requests WHERE {_ORDER_COMMANDS}",
-        f"""
-        SELECT format('request %s (%s) has %s events in the history of %s', r.request_id, r.scope,
-                      count(h.seq), r.subject_id)
-        FROM requests r LEFT JOIN history h
-            ON h.subject_id = r.subject_id AND h.kind = 'operation' AND h.data->>'request_id' = r.request_id
-            AND (h.data->>'do' = 'place') = (r.scope = 'order.place') AND h.actor <> ''
-        WHERE {_ORDER_COMMANDS} GROUP BY r.scope, r.request_id, r.subject_id HAVING count(h.seq) <> 1
-        """,
-    ),
-    Check(
-        "I8",
-        "SELECT count(*) FROM orders",
-        """
-        SELECT format('%s of %s under request %s is in history, the request is not', h.data->>'do', h.subject_id,
-                      h.data->>'request_id')
-        FROM history h JOIN orders o ON o.id = h.subject_id
-        WHERE h.kind = 'operation' AND h.data ? 'request_id' AND NOT h.data->'arguments' ? 'credit_id'
-          AND NOT EXISTS (
-            SELECT FROM requests r WHERE r.request_id = h.data->>'request_id' AND r.subject_id = h.subject_id
-              AND r.scope = CASE h.data->>'do' WHEN 'place' THEN 'order.place' ELSE 'order:' || h.subject_id END)
         """,
     ),
 )

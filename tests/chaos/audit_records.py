@@ -213,7 +213,9 @@ I7: Final = (
     ),
 )
 
-_COMMANDS: Final = "scope = 'subscription.create' OR scope LIKE 'subscription:%'"
+_COMMANDS: Final = (
+    "scope IN ('subscription.create', 'order.place') OR scope LIKE 'subscription:%' OR scope LIKE 'order:%'"
+)
 I8: Final = (
     Check(
         "I8",
@@ -223,7 +225,8 @@ I8: Final = (
                       count(h.seq), r.subject_id)
         FROM requests r LEFT JOIN history h
             ON h.subject_id = r.subject_id AND h.kind = 'operation' AND h.data->>'request_id' = r.request_id
-            AND (h.data->>'do' = 'create') = (r.scope = 'subscription.create') AND h.actor <> ''
+            AND (h.data->>'do' IN ('create', 'place')) = (r.scope IN ('subscription.create', 'order.place'))
+            AND h.actor <> ''
         WHERE {_COMMANDS} GROUP BY r.scope, r.request_id, r.subject_id HAVING count(h.seq) <> 1
         """,
     ),
@@ -235,15 +238,17 @@ I8: Final = (
                       h.data->>'request_id')
         FROM history h
         WHERE h.kind = 'operation' AND h.data ? 'request_id'
-          AND EXISTS (SELECT FROM subscriptions s WHERE s.id = h.subject_id)
+          AND EXISTS (SELECT FROM buyers s WHERE s.id = h.subject_id)
           AND NOT EXISTS (
             SELECT FROM requests r
             WHERE r.request_id = h.data->>'request_id'
               -- A credit is asked for under its own id, though the payment's object tells of it.
               AND r.subject_id = COALESCE(h.data->'arguments'->>'credit_id', h.subject_id)
               AND r.scope = CASE WHEN h.data->>'do' = 'create' THEN 'subscription.create'
+                            WHEN h.data->>'do' = 'place' THEN 'order.place'
                             WHEN h.data->>'do' = 'credit' THEN 'credit'
                             WHEN h.data->'arguments' ? 'credit_id' THEN 'credit:' || r.subject_id
+                            WHEN h.subject_id LIKE 'ord\\_%' THEN 'order:' || h.subject_id
                             ELSE 'subscription:' || h.subject_id END)
         """,
     ),

@@ -36,7 +36,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     *audit_orders.I6,
     *audit_records.I7,
     *audit_records.I8,
-    *audit_orders.I8,
 )
 PROMISES: Final = {
     "I1": "charged once, sold once",
