@@ -24,7 +24,7 @@ from bench.books import Books, default_cycles_per_run
 from bench.crowd import charged_once, enter, overdue, start_all
 from bench.operator_desk import Clerk, Operator, Visitor
 from bench.rush_worker import APPOINTMENTS, EIGHT_BYTES, SUBSCRIPTIONS
-from bench.stage import DYNAMIC_CONFIG, CpuSeconds, Stage, environment, python_module, stage
+from bench.stage import CpuSeconds, Stage, environment, python_module, stage
 from bench.timelapse import Appointment, AppointmentInput
 from db.engine import Database
 from domain.subscription import State
@@ -90,7 +90,6 @@ class Arm:
         say: where progress is told.
         overrides: options of Temporal's `Worker` in place of production's; see `bench.rush_worker`.
         variables: settings in place of production's, `TEIKI_…`.
-        server: dynamic configuration of Temporal's server in place of the embedded one's.
         precedence: whether the SDK puts a subscription in front while it waits for its answer.
     """
 
@@ -99,7 +98,6 @@ class Arm:
     say: Say
     overrides: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
-    server: Mapping[str, str] = field(default_factory=dict)
     precedence: bool = True
 
 
@@ -195,7 +193,7 @@ def _whole_second(ahead_s: float) -> datetime:
 @asynccontextmanager
 async def _rush(what: str, arm: Arm) -> AsyncIterator[tuple[Rush, list[Path]]]:
     """Servers and worker processes of one arm; the second part are the workers' counts, as files."""
-    async with stage({**DYNAMIC_CONFIG, **arm.server}) as servers:
+    async with stage() as servers:
         processes, counts = [], []
         try:
             for number in range(arm.workers):

@@ -72,11 +72,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(dynamic_config: Mapping[str, str] = DYNAMIC_CONFIG) -> AsyncIterator[Stage]:
+async def stage() -> AsyncIterator[Stage]:
     """Start everything side by side; stop it in reverse order."""
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="teiki-bench-")))
-        postgres, temporal = EmbeddedPostgres(durable=True), DevServer(dynamic_config=dynamic_config)
+        postgres, temporal = EmbeddedPostgres(durable=True), DevServer(dynamic_config=DYNAMIC_CONFIG)
         _, _, sandbox = await asyncio.gather(
             stack.enter_async_context(postgres),
             stack.enter_async_context(temporal),

@@ -3,8 +3,8 @@
 N real `Subscription` workflows wait for a payment that is due at one instant; production workers sit in front of them.
 At that instant the clock starts; it stops when the books show nothing overdue any more. Meanwhile an operator works
 through the SDK. `before` is without precedence for a subscription that somebody waits for, and with a worker that takes
-a hundred workflow tasks at once, has few workflows in memory and lets a task wait for it ten seconds only, and with a
-server that works off all timers at once; `after` has the settings that docs/operations.md advises for such a crowd.
+a hundred workflow tasks at once, has few workflows in memory and lets a task wait for it ten seconds only; `after` has
+the settings that docs/operations.md advises for such a crowd.
 
 Two floors, both of empty workflows (a timer, an activity that does nothing). The one that the ratio is made with is the
 same crowd due at one instant: it has the same backlog and the same cold caches, and only our work is missing. The
@@ -44,9 +44,6 @@ YESTERDAY: Final[dict[str, Any]] = {
 }
 """The worker's options before it was measured here; the keys are explained in `bench.rush_worker`."""
 
-YESTERDAYS_SERVER: Final = {"history.timerProcessorSchedulerWorkerCount": "512"}
-"""The server's own default."""
-
 FLOOR: Final = "empty"
 TURNSTILE: Final = "turnstile"
 
@@ -84,7 +81,6 @@ async def measured(
             tell,
             overrides=YESTERDAY if yesterday else {},
             variables={} if yesterday else advised(due, workers),
-            server=YESTERDAYS_SERVER if yesterday else {},
             precedence=not yesterday,
         )
         if name in (FLOOR, TURNSTILE):

@@ -38,11 +38,9 @@ FAST_TIMERS: Final = {
     "history.timerProcessorMaxPollHostRPS": "3000",
     "history.transferProcessorMaxPollRPS": "1000",
     "history.transferProcessorMaxPollHostRPS": "3000",
-    "history.timerProcessorSchedulerWorkerCount": "4",
 }
-"""Dynamic configuration of the embedded server: short timers fire on time instead of a second late. And four timers are
-worked off at once, not 512: the server has one connection to its SQLite, where a crowd of timers that are due at one
-instant would stand in front of everybody's commands.
+"""Dynamic configuration for tests, demos and benchmarks: short timers fire on time instead of a
+second late.
 """
 
 _START_SECONDS: Final = 30.0
