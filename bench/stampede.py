@@ -35,6 +35,7 @@ from bench.stage import stage
 from db.engine import Database
 from gateways.sandbox_client import SandboxGateway
 from runtime.lifecycle import run_cli
+from runtime.settings import Settings
 from runtime.telemetry import configure_logging
 
 YESTERDAY: Final[dict[str, Any]] = {
@@ -92,9 +93,10 @@ async def measured(
 
 def advised(due: int, workers: int) -> dict[str, str]:
     """Settings for such a crowd, as docs/operations.md advises; the usual ones while they are enough."""
+    usual = {name: field.default for name, field in Settings.model_fields.items()}
     return {
-        "TEIKI_MAX_CACHED_WORKFLOWS": str(max(3000, due * 11 // (10 * workers))),
-        "TEIKI_STICKY_SECONDS": str(max(30, due // 70)),
+        "TEIKI_MAX_CACHED_WORKFLOWS": str(max(usual["max_cached_workflows"], due * 11 // (10 * workers))),
+        "TEIKI_STICKY_SECONDS": str(max(usual["sticky_seconds"], due // 70)),
     }
 
 

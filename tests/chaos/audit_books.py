@@ -46,13 +46,14 @@ CREATE TEMP VIEW blocks AS
     ) marked
     WHERE blocked_at IS NOT NULL
       AND NOT EXISTS (SELECT FROM history h WHERE h.subject_id = marked.id AND h.data->>'do' = 'block');
+-- What is sold, whose it is, and what it does next.
+CREATE TEMP VIEW objects AS
+    SELECT 'subscription' AS noun, id, customer_id, payment_method_id, status, next_kind, next_at FROM subscriptions
+    UNION ALL SELECT 'order', id, customer_id, payment_method_id, status, next_kind, next_at FROM orders;
 -- Whom each charge is taken from: the customer, and the card of that attempt.
-CREATE TEMP VIEW buyers AS
-    SELECT id, customer_id, payment_method_id FROM subscriptions
-    UNION ALL SELECT id, customer_id, payment_method_id FROM orders;
 CREATE TEMP VIEW charged AS
     SELECT a.reference, a.recorded_at, b.customer_id, a.payment_method_id
-    FROM attempts a JOIN buyers b ON b.id = a.object_id WHERE a.purpose IN ('charge', 'repayment');
+    FROM attempts a JOIN objects b ON b.id = a.object_id WHERE a.purpose IN ('charge', 'repayment');
 """
 _INDEXES: Final = """
 CREATE INDEX ON gw (reference);

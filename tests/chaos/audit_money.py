@@ -227,12 +227,12 @@ I4: Final = (
     ),
     Check(
         "I4",
-        "SELECT count(*) FROM subscriptions WHERE next_at IS NOT NULL",
-        # A subscription may live in a time of its own: how far it is ahead shows in what it wrote (incidents are
+        "SELECT count(*) FROM objects WHERE next_at IS NOT NULL",
+        # An object may live in a time of its own: how far it is ahead shows in what it wrote (incidents are
         # written by others).
         """
-        SELECT format('subscription %s (%s): %s was due at %s', s.id, s.status, s.next_kind, s.next_at)
-        FROM subscriptions s, terms t
+        SELECT format('%s %s (%s): %s was due at %s', s.noun, s.id, s.status, s.next_kind, s.next_at)
+        FROM objects s, terms t
         WHERE s.next_at - (SELECT max(h.at - h.recorded_at) FROM history h
                            WHERE h.subject_id = s.id AND h.kind <> 'incident') < t.at - t.step_grace
         """,

@@ -204,7 +204,7 @@ I7: Final = (
         SELECT format('a charge of %s reached the gateway at %s; %s is blocked since %s', r.reference, r.at, b.id,
                       b.since)
         FROM gw_requests r
-        JOIN buyers s ON s.id = split_part(r.reference, '/', 1)
+        JOIN objects s ON s.id = split_part(r.reference, '/', 1)
         JOIN blocks b ON b.id IN (s.customer_id, s.payment_method_id)
         LEFT JOIN attempts a ON a.reference = r.reference
         WHERE r.route = 'charge' AND r.at > b.since AND (b.until IS NULL OR r.at < b.until)
@@ -238,7 +238,7 @@ I8: Final = (
                       h.data->>'request_id')
         FROM history h
         WHERE h.kind = 'operation' AND h.data ? 'request_id'
-          AND EXISTS (SELECT FROM buyers s WHERE s.id = h.subject_id)
+          AND EXISTS (SELECT FROM objects s WHERE s.id = h.subject_id)
           AND NOT EXISTS (
             SELECT FROM requests r
             WHERE r.request_id = h.data->>'request_id'

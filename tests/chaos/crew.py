@@ -73,7 +73,6 @@ class Crew:
         self.journal = servers.home / "journal.jsonl"
         self.kills: Counter[str] = Counter()
         self.refused_starts = 0
-        self.mends = False
 
     @property
     def killed(self) -> int:
@@ -126,7 +125,6 @@ class Crew:
 
     def mend(self) -> None:
         """Faults are over: nobody gets a fuse any more, and those in hands are out."""
-        self.mends = True
         truce_of(self.journal).touch()
 
     def redeal(self) -> None:
@@ -180,7 +178,7 @@ class Crew:
     async def _start(self, member: Member) -> None:
         member.incarnation += 1
         member.shot = False
-        member.fuses = [] if self.mends else self._deal()
+        member.fuses = [] if truce_of(self.journal).exists() else self._deal()
         orders = Orders(
             name=f"{member.name}-{member.incarnation}",
             journal=str(self.journal),

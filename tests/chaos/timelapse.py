@@ -28,6 +28,10 @@ _LEAPT_OVER: Final = frozenset({StepKind.PAYMENT, StepKind.RETRY, StepKind.CANCE
 _LEAPT_OVER_BY_ORDERS: Final = frozenset({order_steps.StepKind.CONFIRM, order_steps.StepKind.EXPIRE})
 
 
+def _leapt(clock: ScenarioClock, remaining: timedelta) -> ScenarioClock:
+    return ScenarioClock(clock.offset + remaining - PACE)
+
+
 @workflow.defn(name="Subscription")
 class TimeLapse(Subscription):
     """Nothing differs from `Subscription` but the clock."""
@@ -42,7 +46,7 @@ class TimeLapse(Subscription):
 
     async def _reached(self, step: Step | None) -> bool:
         if step is not None and step.kind in _LEAPT_OVER and step.at - self._now() > PACE:
-            self._clock = ScenarioClock(self._clock.offset + step.at - self._now() - PACE)
+            self._clock = _leapt(self._clock, step.at - self._now())
         return await super()._reached(step)
 
 
@@ -63,5 +67,5 @@ class TimeLapseOrder(Order):
     async def _waited_until(self, at: datetime | None, summary: str) -> bool:
         step = order_steps.next_step(self._current, self._now())
         if step is not None and step.kind in _LEAPT_OVER_BY_ORDERS and step.at - self._now() > PACE:
-            self._clock = ScenarioClock(self._clock.offset + step.at - self._now() - PACE)
+            self._clock = _leapt(self._clock, step.at - self._now())
         return await super()._waited_until(at, summary)
