@@ -1,7 +1,8 @@
 """Which subscriptions, orders, slips and credits the engine really runs: asked in batches, one by one when in doubt.
 
 Somebody who terminates a workflow in the Web UI stops them behind the books' back. Visibility lags, so one
-that it does not list is asked for by name before it is called missing.
+that it does not list is asked for by name before it is called missing; one terminated a moment ago may still be
+listed as running, and is found by the next census.
 """
 
 from __future__ import annotations

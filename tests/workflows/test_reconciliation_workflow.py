@@ -117,6 +117,15 @@ async def test_a_server_without_schedules_is_no_hindrance(server: WorkflowEnviro
     assert "no schedules" in caplog.text
 
 
+async def terminated(client: Client, workflow_id: str) -> None:
+    """Terminate it in the engine, and wait until visibility lists it as running no longer."""
+    await client.get_workflow_handle(workflow_id).terminate("in the Web UI")
+    running = f"WorkflowId = '{workflow_id}' AND ExecutionStatus = 'Running'"
+    async with asyncio.timeout(60):
+        while (await client.count_workflows(running)).count:
+            await asyncio.sleep(0.05)
+
+
 async def test_the_census_finds_who_was_terminated_and_who_never_was(client):
     queue = f"queue-{uuid.uuid4()}"
     names = [f"sub_{uuid.uuid4().hex}" for _ in range(3)]
@@ -124,7 +133,7 @@ async def test_the_census_finds_who_was_terminated_and_who_never_was(client):
         await client.start_workflow("Subscription", id=f"subscription/{name}", task_queue=queue)
     census = EngineCensus(client)
     assert await census.not_running(names[:2]) == []
-    await client.get_workflow_handle(f"subscription/{names[1]}").terminate("in the Web UI")
+    await terminated(client, f"subscription/{names[1]}")
     assert await census.not_running(names) == names[1:]
     await client.get_workflow_handle(f"subscription/{names[0]}").terminate("the test is over")
 
@@ -136,7 +145,7 @@ async def test_the_census_knows_orders_and_slips_by_their_own_names(client):
     await client.start_workflow("KonbiniDeposit", id=f"konbini/{slip}", task_queue=queue)
     census = EngineCensus(client)
     assert await census.not_running([order, slip]) == []
-    await client.get_workflow_handle(f"konbini/{slip}").terminate("in the Web UI")
+    await terminated(client, f"konbini/{slip}")
     assert await census.not_running([order, slip]) == [slip]
     await client.get_workflow_handle(f"order/{order}").terminate("the test is over")
 
