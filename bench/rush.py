@@ -30,6 +30,7 @@ from db.engine import Database
 from domain.subscription import State
 from gateways.sandbox_client import SandboxGateway
 from runtime.embedded.processes import end, spawn, tail
+from runtime.embedded.temporal_servers import DYNAMIC_CONFIG
 from starter.engine import Engine
 from starter.teiki import Teiki
 
@@ -90,6 +91,7 @@ class Arm:
         say: where progress is told.
         overrides: options of Temporal's `Worker` in place of production's; see `bench.rush_worker`.
         variables: settings in place of production's, `TEIKI_…`.
+        dynamic_config: the settings of Temporal's server.
         precedence: whether the SDK puts a subscription in front while it waits for its answer.
     """
 
@@ -98,6 +100,7 @@ class Arm:
     say: Say
     overrides: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    dynamic_config: Mapping[str, str] = field(default_factory=lambda: DYNAMIC_CONFIG)
     precedence: bool = True
 
 
@@ -193,7 +196,7 @@ def _whole_second(ahead_s: float) -> datetime:
 @asynccontextmanager
 async def _rush(what: str, arm: Arm) -> AsyncIterator[tuple[Rush, list[Path]]]:
     """Servers and worker processes of one arm; the second part are the workers' counts, as files."""
-    async with stage() as servers:
+    async with stage(arm.dynamic_config) as servers:
         processes, counts = [], []
         try:
             for number in range(arm.workers):

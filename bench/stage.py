@@ -23,11 +23,11 @@ from temporalio.client import Client
 from db import migrate
 from gateways.sandbox.launch import start_sandbox
 from runtime.embedded.postgres import EmbeddedPostgres
-from runtime.embedded.temporal_servers import FAST_TIMERS, DevServer
+from runtime.embedded.temporal_servers import DYNAMIC_CONFIG, DevServer
 from runtime.settings import Settings
 from runtime.temporal import connect
 
-DYNAMIC_CONFIG: Final = {**FAST_TIMERS, "history.workflowIdReuseMinimalInterval": '"0s"'}
+_AT_ONCE_AGAIN: Final = {"history.workflowIdReuseMinimalInterval": '"0s"'}
 ROOT: Final = Path(__file__).resolve().parents[1]
 
 
@@ -72,11 +72,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
-    """Start everything side by side; stop it in reverse order."""
+async def stage(dynamic_config: Mapping[str, str] = DYNAMIC_CONFIG) -> AsyncIterator[Stage]:
+    """Start everything side by side, Temporal with these settings; stop it in reverse order."""
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="teiki-bench-")))
-        postgres, temporal = EmbeddedPostgres(durable=True), DevServer(dynamic_config=DYNAMIC_CONFIG)
+        postgres = EmbeddedPostgres(durable=True)
+        temporal = DevServer(dynamic_config={**dynamic_config, **_AT_ONCE_AGAIN})
         _, _, sandbox = await asyncio.gather(
             stack.enter_async_context(postgres),
             stack.enter_async_context(temporal),

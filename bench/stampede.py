@@ -3,8 +3,8 @@
 N real `Subscription` workflows wait for a payment that is due at one instant; production workers sit in front of them.
 At that instant the clock starts; it stops when the books show nothing overdue any more. Meanwhile an operator works
 through the SDK. `before` is without precedence for a subscription that somebody waits for, and with a worker that takes
-a hundred workflow tasks at once, has few workflows in memory and lets a task wait for it ten seconds only; `after` has
-the settings that docs/operations.md advises for such a crowd.
+a hundred workflow tasks at once, has few workflows in memory and lets a task wait for it ten seconds only, on a server
+that is not set for crowds; `after` has the settings that docs/operations.md advises for such a crowd.
 
 Two floors, both of empty workflows (a timer, an activity that does nothing). The one that the ratio is made with is the
 same crowd due at one instant: it has the same backlog and the same cold caches, and only our work is missing. The
@@ -34,6 +34,7 @@ from bench.rush import Arm, Drain, Say, empty, subscriptions
 from bench.stage import stage
 from db.engine import Database
 from gateways.sandbox_client import SandboxGateway
+from runtime.embedded.temporal_servers import DYNAMIC_CONFIG, FAST_TIMERS
 from runtime.lifecycle import run_cli
 from runtime.settings import Settings
 from runtime.telemetry import configure_logging
@@ -82,6 +83,7 @@ async def measured(
             tell,
             overrides=YESTERDAY if yesterday else {},
             variables={} if yesterday else advised(due, workers),
+            dynamic_config=FAST_TIMERS if yesterday else DYNAMIC_CONFIG,
             precedence=not yesterday,
         )
         if name in (FLOOR, TURNSTILE):
@@ -95,7 +97,7 @@ def advised(due: int, workers: int) -> dict[str, str]:
     """Settings for such a crowd, as docs/operations.md advises; the usual ones while they are enough."""
     usual = {name: field.default for name, field in Settings.model_fields.items()}
     return {
-        "TEIKI_MAX_CACHED_WORKFLOWS": str(max(usual["max_cached_workflows"], due * 11 // (10 * workers))),
+        "TEIKI_MAX_CACHED_WORKFLOWS": str(max(usual["max_cached_workflows"], due * 3 // (2 * workers))),
         "TEIKI_STICKY_SECONDS": str(max(usual["sticky_seconds"], due // 70)),
     }
 

@@ -29,7 +29,7 @@ from runtime.embedded.ports import LOOPBACK, free_ports, is_free
 from runtime.embedded.postgres import EmbeddedPostgres
 from runtime.embedded.state_dir import StateDir
 from runtime.embedded.supervisor import Say, ServiceSpec, Supervisor, file_ready, http_ready
-from runtime.embedded.temporal_servers import FAST_TIMERS, dev_server_command, temporal_answers
+from runtime.embedded.temporal_servers import DYNAMIC_CONFIG, dev_server_command, temporal_answers
 from runtime.settings import ENV_PREFIX, Settings
 from runtime.temporal import DEFAULT_NAMESPACE
 
@@ -107,7 +107,7 @@ class StackPlan:
 Services = Callable[[StackPlan], list[ServiceSpec]]
 
 
-def temporal_service(plan: StackPlan, *, dynamic_config: Mapping[str, str] = FAST_TIMERS) -> ServiceSpec:
+def temporal_service(plan: StackPlan, *, dynamic_config: Mapping[str, str] = DYNAMIC_CONFIG) -> ServiceSpec:
     """The real Temporal server on its file."""
     return ServiceSpec(
         name="temporal",

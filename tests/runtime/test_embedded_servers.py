@@ -1,5 +1,6 @@
 """The servers from wheels start on free ports, keep what they should, and leave nothing behind."""
 
+import mmap
 import os
 import shutil
 import signal
@@ -20,7 +21,8 @@ import pytest
 from domain.errors import ErrorCode, TeikiError
 from runtime.embedded.ports import free_ports, is_free, prefer
 from runtime.embedded.postgres import EmbeddedPostgres, end_leftovers
-from runtime.embedded.processes import ProcessIdentity, identify
+from runtime.embedded.processes import ProcessIdentity, identify, program
+from runtime.embedded.temporal_servers import DYNAMIC_CONFIG
 
 
 async def one(url, query):
@@ -35,6 +37,16 @@ def home():
     directory = Path(tempfile.mkdtemp(prefix="teiki-test-"))
     yield directory
     shutil.rmtree(directory)
+
+
+def test_the_server_knows_every_setting_it_is_given():
+    """It takes an unknown one without a word."""
+    with (
+        program("temporal").open("rb") as binary,
+        mmap.mmap(binary.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        assert [name for name in DYNAMIC_CONFIG if content.find(name.encode()) < 0] == []
+        assert content.find(b"history.timerProcessorNoSuchSetting") < 0
 
 
 def sleeper():

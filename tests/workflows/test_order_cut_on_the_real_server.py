@@ -9,7 +9,7 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from domain.money import Money
-from runtime.embedded.temporal_servers import FAST_TIMERS, DevServer
+from runtime.embedded.temporal_servers import DYNAMIC_CONFIG, DevServer
 from tests.workflows.conftest import KEYS
 from tests.workflows.order_stage import OrderStage, by, playing
 from workflows import order_messages as messages
@@ -21,7 +21,7 @@ NOTICES = 30
 
 @pytest.fixture
 async def stage() -> AsyncIterator[OrderStage]:
-    async with DevServer(dynamic_config={**FAST_TIMERS, **SHORT}) as server:
+    async with DevServer(dynamic_config={**DYNAMIC_CONFIG, **SHORT}) as server:
         client = await server.client(KEYS)
         async with playing(WorkflowEnvironment.from_client(client), KEYS) as stage:
             yield stage
