@@ -130,12 +130,14 @@ class Rush:
         # Seating slows down with the crowd: the server keeps all of it in one SQLite, and does most of the work.
         lead = 4 + 1.6 * (1 + count / _SLOWER_BY) * (loop.time() - begun) * count / few
         due_at = _whole_second(lead)
-        self._handles = await self._start(await starts(due_at, count))
-        left = (due_at - datetime.now(UTC)).total_seconds()
-        if left < 0:
+        try:
+            async with asyncio.timeout((due_at - datetime.now(UTC)).total_seconds()):
+                self._handles = await self._start(await starts(due_at, count))
+        except TimeoutError:
             raise RuntimeError(
-                f"The crowd of {count} was {-left:.0f} s late to its seats ({lead:.0f} s were given): try again."
-            )
+                f"The crowd of {count} was late to its seats ({lead:.0f} s were given): try again."
+            ) from None
+        left = (due_at - datetime.now(UTC)).total_seconds()
         self._say(f"{count} seated, {left:.0f} s before the instant")
         return due_at
 
