@@ -109,12 +109,11 @@ class BillingActivities(BillingContract):
         except GatewayUnavailable:
             return VerifyResult(is_clear=False)
         others = [e for e in entries if e.kind == "charge" and e.gateway_id != attempt.gateway_id]
-        if order.konbini:
-            others = [await self._without_slip(entry) for entry in others]
+        others = [await self._given_up(entry, konbini=order.konbini) for entry in others]
         found = [entry for entry in others if entry.state == "settled"]
         for entry in found:
             await self._book_twin(order, key, entry)
-        # A second charge that is still pending may settle yet.
+        # A second charge that could not be given up may settle yet.
         is_clear = not any(entry.state == "pending" for entry in others)
         if is_clear:
             await attempts.note_verified(self.db, key=key, at=order.at)
@@ -150,11 +149,12 @@ class BillingActivities(BillingContract):
             await attempts.note_verified(self.db, key=key, at=order.at)
         return VerifyResult(is_clear=is_clear)
 
-    async def _without_slip(self, entry: GatewayCharge) -> GatewayCharge:
-        """A second slip that was issued by mistake (a key the gateway could not check) must not be paid by anybody."""
+    async def _given_up(self, entry: GatewayCharge, *, konbini: bool) -> GatewayCharge:
+        """A second charge that the gateway has not decided must not settle, a second slip not be paid by anybody."""
         if entry.state != "pending":
             return entry
-        voided = await self.gateway.void_konbini(
+        void = self.gateway.void_konbini if konbini else self.gateway.void
+        voided = await void(
             charge_id=entry.gateway_id,
             reference=entry.reference,
             idempotency_key=idempotency_key("void", f"{entry.reference}/{entry.gateway_id}"),

@@ -241,8 +241,9 @@ class Movement(ABC):
     ) -> Outcome:
         """Write the outcome down, all of it in one transaction, and tell the workflow."""
         doubtful = ambiguous or _is_doubtful(begun)
-        if isinstance(outcome, Settled):
+        if isinstance(outcome, Settled | Declined | Pending):
             doubtful = doubtful or outcome.idempotency_check_failed
+        if isinstance(outcome, Settled):
             await self.write_settled(outcome, doubtful=doubtful)
             return Outcome(outcome="settled", verify_in_s=self._verify_in_s(doubtful))
         if isinstance(outcome, Declined) and (final or not self.refusal_waits):

@@ -141,8 +141,7 @@ def judge(movement: Movement, ours: Sequence[Attempt]) -> Verdict:
         return _twin(movement, returns) if returns else _unclaimed(movement, asked)
     if own is not None:
         return Verdict(attempts=_signed(own), difference=_differs(movement, "state_differs", own))
-    given_up = asked is not None and asked.state in ("declined", "abandoned")
-    if movement.state == "pending" and (asked is None or given_up):
+    if movement.state == "pending" and (asked is None or asked.state not in _OPEN):
         # It may settle yet, and nobody would know.
         kind: DifferenceKind = "state_differs" if asked else _without_attempt(movement)
         return Verdict(difference=_differs(movement, kind, asked))

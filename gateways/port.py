@@ -68,18 +68,25 @@ class _Outcome(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Settled(_Outcome):
-    """Money moved. `idempotency_check_failed`: the gateway said that it could not check the key."""
+class _Answered(_Outcome):
+    """The gateway took the request. `idempotency_check_failed`: it said that it could not check the key, so an earlier
+    request may have done something, too.
+    """
+
+    idempotency_check_failed: bool = False
+
+
+class Settled(_Answered):
+    """Money moved."""
 
     kind: Literal["settled"] = "settled"
     gateway_id: str
     amount: Money
-    idempotency_check_failed: bool = False
     fee_minor: int = 0
     """Of a remittance: what the gateway took for the request."""
 
 
-class Declined(_Outcome):
+class Declined(_Answered):
     """A definite no. `gateway_code` is the gateway's own word, kept for explaining."""
 
     kind: Literal["declined"] = "declined"
@@ -89,7 +96,7 @@ class Declined(_Outcome):
     fee_minor: int = 0
 
 
-class Pending(_Outcome):
+class Pending(_Answered):
     """Accepted, not decided (3-D Secure, slow issuer, unpaid slip): ask again with `get(gateway_id)`.
 
     `preliminary`: the store says that it was paid; the money is not there yet, and the store may take it back.

@@ -18,7 +18,7 @@ from gateways.port import (
     GatewayCharge,
     GatewayUnavailable,
     KonbiniSlip,
-    Settled,
+    Pending,
     Unavailable,
     Unknown,
 )
@@ -71,11 +71,12 @@ def accepted(
     if not matches:
         return Unknown(hint="the answer is about another reference, amount or charge")
     outcome = record.outcome()
-    if isinstance(outcome, Settled):
-        return outcome.model_copy(update={"idempotency_check_failed": True}) if check_failed else outcome
+    more: dict[str, Any] = {"idempotency_check_failed": True} if check_failed else {}
     if isinstance(outcome, Declined):
-        return outcome.model_copy(update={"gateway_code": str(answer.get("decline") or "")})
-    return outcome.model_copy(update={"slip": slip_of(answer)})
+        more["gateway_code"] = str(answer.get("decline") or "")
+    elif isinstance(outcome, Pending):
+        more["slip"] = slip_of(answer)
+    return outcome.model_copy(update=more)
 
 
 def json_object(raw: bytes) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("activities")
 PRICE = Money(minor=1000, currency="JPY")
 
 
-async def charge_again(desk, order, *, attempt: int = 1, amount: Money = PRICE) -> str:
+async def charge_again(desk, order, *, attempt: int = 1, amount: Money = PRICE, kind: str = "settled") -> str:
     """What a request comes to that everybody had given up, at a gateway that forgot its key."""
     token = await desk.house.row(
         "SELECT token FROM payment_methods WHERE id = %s", order.spec.payment_method_id
@@ -28,15 +28,19 @@ async def charge_again(desk, order, *, attempt: int = 1, amount: Money = PRICE) 
         reference=charge_reference(order.subscription_id, 1, attempt),
         idempotency_key=f"late-{order.subscription_id}",
     )
-    assert twin.kind == "settled"
+    assert twin.kind == kind
     return str(twin.gateway_id)
 
 
-async def charged_twice(desk):
-    """Settled in our books after a doubt, and settled once more at the gateway."""
-    order = await desk.subscription("approve", "approve")
+async def charged_twice(desk, then: str = "approve", kind: str = "settled"):
+    """Settled in our books after a doubt, and charged once more at the gateway."""
+    order = await desk.subscription("approve", then)
     assert (await desk.charge(order)).outcome == "settled"
-    return order, await charge_again(desk, order)
+    return order, await charge_again(desk, order, kind=kind)
+
+
+async def state_of(desk, gateway_id) -> str:
+    return str((await desk.gateway.get(gateway_id)).state)
 
 
 async def incidents(desk, order):
@@ -60,6 +64,17 @@ async def test_a_failed_idempotency_check_is_looked_at_again(desk):
     await desk.remote.idempotency("best_effort:1")
     order = await desk.subscription("approve")
     assert (await desk.charge_twice(order)).verify_in_s == 660
+
+
+@pytest.mark.parametrize("token", [{"decline": "insufficient_funds"}, "pending_then_approved"])
+async def test_a_failed_idempotency_check_of_what_is_not_settled_yet_is_not_forgotten(desk, token):
+    await desk.remote.idempotency("best_effort:1")
+    order = await desk.subscription(token)
+    await desk.charge(order)
+    await desk.charge(order, Mode.ASK, turn=1)
+    concluded = await desk.charge_twice(order, Mode.ASK, turn=2)
+    assert (concluded.outcome in ("settled", "declined"), concluded.verify_in_s) == (True, 660)
+    assert (await desk.attempt(order))["needs_verification"]
 
 
 async def test_a_plain_success_is_not_looked_at_again(desk):
@@ -186,6 +201,61 @@ async def test_what_was_given_up_and_arrives_after_all_goes_back(desk):
     assert [t.gateway_id for t in found.twins] == [late]
     assert (await desk.refund_twice(order, returns=late)).outcome == "settled"
     assert await desk.settled(order) == (0, 0)
+
+
+async def test_a_second_charge_that_is_pending_is_given_up(desk):
+    order, twin = await charged_twice(desk, "pending", kind="pending")
+    found = await desk.verify_twice(order)
+    assert (found.is_clear, found.twins) == (True, [])
+    assert await state_of(desk, twin) == "voided"
+    assert not (await desk.attempt(order))["needs_verification"]
+    assert await desk.settled(order) == (1000, 1000)
+    assert await incidents(desk, order) == [], "nobody was charged"
+
+
+async def test_a_pending_charge_of_what_was_given_up_is_given_up_too(desk):
+    order = await desk.subscription("timeout", "pending")
+    await desk.charge(order)
+    await desk.charge(order, Mode.GIVE_UP, turn=1)
+    late = await charge_again(desk, order, kind="pending")
+    assert (await desk.verify_twice(order)).is_clear
+    assert await state_of(desk, late) == "voided"
+
+
+async def test_the_charge_that_counts_is_not_given_up_by_a_second_look(desk):
+    order = await desk.subscription("pending")
+    await desk.charge(order)
+    assert (await desk.verify_twice(order)).is_clear
+    assert await state_of(desk, (await desk.attempt(order))["gateway_id"]) == "pending"
+
+
+async def test_a_second_charge_that_cannot_be_given_up_is_not_clear_until_it_is(desk):
+    order, twin = await charged_twice(desk, "pending", kind="pending")
+    for fault in ("error_before", "rate_limit_429"):
+        await desk.remote.faults({"fault": fault, "route": "void", "reference_prefix": order.subscription_id})
+        assert not (await desk.verify_twice(order)).is_clear
+    assert await state_of(desk, twin) == "pending"
+    await desk.remote.faults()
+    assert (await desk.verify_twice(order)).is_clear
+    assert await state_of(desk, twin) == "voided"
+
+
+async def test_a_second_charge_that_settles_before_it_is_given_up_goes_back(desk, monkeypatch):
+    order, twin = await charged_twice(desk, "pending_then_approved", kind="pending")
+    look_up = desk.gateway.lookup
+
+    async def overtaken(reference):
+        seen = await look_up(reference)
+        assert await state_of(desk, twin) == "settled", "the second question decides it"
+        return seen
+
+    monkeypatch.setattr(desk.gateway, "lookup", overtaken)
+    found = await desk.verify_twice(order)
+    monkeypatch.undo()
+    assert (found.is_clear, found.twins) == (True, [Twin(gateway_id=twin, amount_minor=1000)])
+    assert (await desk.refund_twice(order, returns=twin)).outcome == "settled"
+    assert await desk.settled(order) == (1000, 1000)
+    assert [i["kind"] for i in await incidents(desk, order)] == ["double_charge"]
 
 
 async def test_nothing_is_clear_while_the_gateway_cannot_be_asked(desk):

@@ -162,7 +162,7 @@ I3: Final = (
         UNION ALL
         SELECT format('attempt %s is %s while the gateway still works on %s', a.reference, a.state, gw.id)
         FROM gw JOIN attempts a ON a.reference = gw.reference
-        WHERE gw.state = 'pending' AND a.state IN ('declined', 'abandoned')
+        WHERE gw.state = 'pending' AND a.state IN ('settled', 'declined', 'abandoned')
         """,
     ),
     Check(
@@ -223,6 +223,19 @@ I4: Final = (
         FROM attempts a, terms t
         WHERE a.state IN ('sent', 'unsent', 'unknown', 'pending') AND a.recorded_at <= t.at - t.open_for
           AND a.purpose <> 'chargeback'  -- an operator's word, which the gateway's book is to confirm
+        """,
+    ),
+    Check(
+        "I4",
+        "SELECT count(*) FROM attempts WHERE purpose = 'charge' AND state IN ('settled', 'declined', 'abandoned')",
+        # The second look is due one horizon after the outcome, of which history tells.
+        """
+        SELECT format('attempt %s is %s after a doubt, and nobody has looked again', a.reference, a.state)
+        FROM attempts a, terms t
+        WHERE a.needs_verification AND a.purpose = 'charge' AND a.state IN ('settled', 'declined', 'abandoned')
+          AND a.recorded_at <= t.at - t.open_for
+          AND NOT EXISTS (SELECT FROM history h WHERE h.subject_id = a.object_id AND h.number = a.number
+                          AND h.recorded_at > t.at - t.open_for)
         """,
     ),
     Check(

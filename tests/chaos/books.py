@@ -25,6 +25,11 @@ WHERE status NOT IN ('completed', 'canceled')
 UNION ALL SELECT id, status, reason, next_kind, payments FROM orders WHERE status NOT IN ('canceled', 'expired')
 UNION ALL SELECT id, status, reason, NULL, NULL FROM credits WHERE status = 'open'
 """
+# A second look at what was in doubt is no step that is shown, and still owed.
+_SUSPENDED: Final = """
+SELECT id FROM subscriptions s WHERE status = 'suspended' AND NOT EXISTS (
+    SELECT FROM attempts a WHERE a.object_id = s.id AND a.purpose = 'charge' AND a.needs_verification)
+"""
 _TRIES: Final = 100
 _STATUSES: Final = "SELECT status, reason, count(*) AS n FROM subscriptions GROUP BY 1, 2 ORDER BY 1, 2"
 _INCIDENTS: Final = "SELECT kind, count(*) AS n FROM incidents GROUP BY 1 ORDER BY 1"
@@ -57,6 +62,10 @@ class Books:
     async def unfinished(self) -> list[dict[str, Any]]:
         """Subscriptions that are neither over nor suspended for a reason, orders and credits that have not ended."""
         return await self.rows(_UNFINISHED)
+
+    async def suspended(self) -> set[str]:
+        """Subscriptions that are suspended and have nothing left to do."""
+        return {row["id"] for row in await self.rows(_SUSPENDED)}
 
     async def statuses(self) -> dict[str, int]:
         return {f"{row['status']}: {row['reason']}": row["n"] for row in await self.rows(_STATUSES)}

@@ -171,11 +171,11 @@ async def _always_new(
 
 
 class CarelessBilling(BillingActivities):
-    """`verification` off: nobody looks a second time at what was in doubt."""
+    """`verification` off: the second look at what was in doubt is taken with closed eyes."""
 
     @activity.defn(name=VERIFY)
     async def verify(self, order: VerifyInput) -> VerifyResult:
-        return VerifyResult(is_clear=True)
+        return await BillingActivities(self.db, BlindGateway(self.gateway)).verify(order)
 
 
 def forget_requests() -> None:

@@ -268,9 +268,8 @@ class Chaos:
         facts.others = await facts.books.others()
 
     async def _at_rest(self) -> bool:
-        """Callers have their answers, and no workflow runs but those of suspended subscriptions."""
-        waiting = await self._facts.books.rows("SELECT id FROM subscriptions WHERE status = 'suspended'")
-        allowed = {f"subscription/{row['id']}" for row in waiting}
+        """Callers have their answers, and no workflow runs but those of suspended subscriptions that owe nothing."""
+        allowed = {f"subscription/{id_}" for id_ in await self._facts.books.suspended()}
         running = {name for name in await still_running(self.client) if not name.startswith("temporal-sys-")}
         self._facts.still_running = sorted(running - allowed)
         return not self._facts.still_running and all(task.done() for task in self._load)

@@ -232,6 +232,11 @@ BREAKS = {
         f"UPDATE attempts SET gateway_id = 'ch_nobody' {OF_PAID}",
     ),
     "an attempt waits for its outcome beyond the horizon": ({"I4"}, RESENT),
+    "a doubt was never looked at again": (
+        {"I4"},
+        f"UPDATE attempts SET needs_verification = true, recorded_at = now() - interval '16 minutes' {OF_PAID}",
+        "UPDATE history SET recorded_at = now() - interval '16 minutes' WHERE subject_id = '{paid}'",
+    ),
     "a next step is long overdue": (
         {"I4"},
         "UPDATE subscriptions SET next_at = next_at - interval '6 minutes' WHERE id = '{paid}'",
@@ -353,12 +358,12 @@ async def test_a_charge_before_the_block_and_one_after_its_end_are_rightful(copy
 # ---------------------------------------------------------------------- breaks at the gateway
 
 
-async def _charge_again(world: World, gateway: Any) -> str:
+async def _charge_again(world: World, gateway: Any, token: str = "tok_ok", attempt: int = 2) -> str:
     outcome = await gateway.charge(
-        token="tok_ok",
+        token=token,
         amount=Money(minor=1000, currency="JPY"),
-        reference=f"{world.paid.subscription_id}/1/2",
-        idempotency_key="another",
+        reference=f"{world.paid.subscription_id}/1/{attempt}",
+        idempotency_key=f"another-{attempt}",
     )
     return str(outcome.gateway_id)
 
@@ -402,6 +407,22 @@ async def test_a_second_charge_counts_until_it_is_given_back_and_booked(postgres
                 "INSERT INTO incidents (kind, dedupe_key, subject_id) VALUES ('double_charge', 'one', '{paid}')",
             )
             assert broken(world) == set()
+        finally:
+            await gateway.close()
+
+
+async def test_a_second_charge_that_may_settle_yet_counts_until_it_is_given_up(postgres):
+    async with a_world(postgres) as world:
+        gateway = SandboxGateway(world.gateway_url)
+        try:
+            for attempt, state in ((1, "declined"), (2, "settled")):
+                twin = await _charge_again(world, gateway, "tok_pending", attempt)
+                assert broken(world) == {"I3"}
+                reference = f"{world.paid.subscription_id}/1/{attempt}"
+                told = f"attempt {reference} is {state} while the gateway still works on {twin}"
+                assert world.findings().examples["I3"] == [told]
+                await gateway.void(charge_id=twin, reference=reference, idempotency_key=f"void-{attempt}")
+                assert broken(world) == set()
         finally:
             await gateway.close()
 

@@ -114,6 +114,11 @@ async def test_records_become_outcomes(parrot):
     assert await answer_to_a_charge(parrot, 200, RECORD) == Settled(gateway_id="ch_1", amount=YEN_1000)
     checked = await answer_to_a_charge(parrot, 200, RECORD, **{"Idempotency-Status": "error"})
     assert checked.idempotency_check_failed
+    for state in ("pending", "declined"):
+        record = {**RECORD, "state": state}
+        checked = await answer_to_a_charge(parrot, 200, record, **{"Idempotency-Status": "error"})
+        assert checked.idempotency_check_failed, state
+        assert not (await answer_to_a_charge(parrot, 200, record)).idempotency_check_failed
     assert await answer_to_a_charge(parrot, 200, {**RECORD, "state": "pending"}) == Pending(gateway_id="ch_1")
     strange = {**RECORD, "state": "declined", "decline": "moon_phase"}
     assert await answer_to_a_charge(parrot, 200, strange) == Declined(
