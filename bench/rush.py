@@ -39,6 +39,8 @@ _WARM_UP: Final = 40
 _SLOWER_BY: Final = 25_000
 """Seating so many takes twice as long per subscription as seating a few hundred."""
 _LOOK_SECONDS: Final = 0.2
+_LOOK_SHARE: Final = 0.01
+"""Of the time gone by: to count what is left of ten thousand costs the database something."""
 _PATIENCE_SECONDS: Final = 900.0
 
 
@@ -168,7 +170,7 @@ class Rush:
                 self._say(f"{seconds:.0f} s: {remaining} left")
             if seconds > _PATIENCE_SECONDS:
                 raise RuntimeError(f"After {seconds:.0f} s {remaining} are still due.")
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(max(_LOOK_SECONDS, _LOOK_SHARE * seconds))
         seconds, cpu = loop.time() - begun, self.cpu().since(before)
         stop.set()
         await working

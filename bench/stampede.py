@@ -8,7 +8,8 @@ that is not set for crowds; `after` has the settings that docs/operations.md adv
 
 Two floors, both of empty workflows (a timer, an activity that does nothing). The one that the ratio is made with is the
 same crowd due at one instant: it has the same backlog and the same cold caches, and only our work is missing. The
-other is the steady rate of `python -m bench`, a few warm workflows going round, for reference.
+other is the steady rate of `python -m bench`, a few warm workflows going round, taken between the arms: the machine's
+speed drifts within half an hour.
 
 Each arm has servers of its own, so that all begin alike. Progress goes to standard error, a table to standard output,
 and its last line is JSON.
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import statistics
 import sys
 from typing import Any, Final
 
@@ -70,10 +72,12 @@ def main() -> int:
 async def measured(
     due: int, workers: int, say: Say, *, arms: tuple[str, ...] = ("before", "after")
 ) -> tuple[float, dict[str, Drain]]:
-    """The empty engine's steady rate per second, and the floor's and these arms' stampedes."""
+    """The empty engine's steady rate per second, and the floor's and these arms' stampedes.
+
+    The steady rate is the median of those taken before, between and after them: a minute alone is a poor floor.
+    """
     drains: dict[str, Drain] = {}
-    steady = await _steady()
-    say(f"steady: {steady:.0f} empty cycles per second")
+    rates = [await _steady(say)]
     for name in (FLOOR, *arms):
         tell = functools.partial(_say_for, name, say)
         yesterday = name == "before"
@@ -90,7 +94,8 @@ async def measured(
             drains[name] = await empty(arm, at_the_turnstile=name == TURNSTILE)
         else:
             drains[name] = await subscriptions(arm)
-    return steady, drains
+        rates.append(await _steady(say))
+    return statistics.median(rates), drains
 
 
 def advised(due: int, workers: int) -> dict[str, str]:
@@ -106,7 +111,7 @@ def _say_for(name: str, say: Say, what: str) -> None:
     say(f"{name}: {what}")
 
 
-async def _steady() -> float:
+async def _steady(say: Say) -> float:
     async with stage() as servers:
         database, gateway = (
             Database.connect(servers.settings.database),
@@ -116,7 +121,9 @@ async def _steady() -> float:
         arm = await SteadyArm.started(EMPTY_CUT, servers)
         try:
             await arm.run(Load(4, 2, default_cycles_per_run()), books)  # first calls are dearer
-            return (await arm.run(Load(40, 12, default_cycles_per_run()), books)).rate
+            rate = (await arm.run(Load(40, 12, default_cycles_per_run()), books)).rate
+            say(f"steady: {rate:.0f} empty cycles per second")
+            return rate
         finally:
             await arm.close()
             await gateway.close()
