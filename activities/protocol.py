@@ -108,8 +108,7 @@ class Movement(ABC):
         """Send it, ask about it, send it again, or give it up, as `mode` says and the row allows."""
         begun = await self.begin()
         if begun.outcome == "blocked":
-            assert begun.decline is not None
-            return Outcome(outcome="declined", decline=DeclineCode(begun.decline))
+            return await self._held_back(begun)
         if begun.outcome == "nothing_left":
             return Outcome(outcome="settled")
         if begun.state == "settled":
@@ -123,6 +122,13 @@ class Movement(ABC):
         if begun.outcome == "new" and self.order.mode in (Mode.SEND, Mode.RESEND):
             return await self._send(begun)
         return await self._ask_then(begun)
+
+    async def _held_back(self, begun: attempts.Begun) -> Outcome:
+        """Nothing is sent for who is blocked; what never left before the block is let go of."""
+        assert begun.decline is not None
+        if begun.state == "unsent":
+            await attempts.abandon_attempt(self.db, key=self.key, at=self.at, decline=begun.decline)
+        return Outcome(outcome="declined", decline=DeclineCode(begun.decline))
 
     async def _send(self, begun: attempts.Begun) -> Outcome:
         answer = await self.transmit(begun)

@@ -128,9 +128,9 @@ SELECT who.blocked, EXISTS (SELECT FROM claimed) AS claimed FROM who
 
 _ABANDON: Final[LiteralString] = """
 WITH attempt AS (
-    UPDATE attempts a SET state = 'abandoned', resolved_at = %(at)s, decline = %(decline)s,
-        hint = CASE WHEN %(hint)s = '' THEN hint ELSE %(hint)s END
-    WHERE key = %(key)s AND state IN ('sent', 'unsent', 'unknown', 'pending', 'attention')
+    UPDATE attempts a SET state = 'abandoned', resolved_at = %(at)s, decline = %(decline)s
+    -- Not one that somebody sends in this instant.
+    WHERE key = %(key)s AND state = 'unsent'
     RETURNING object_id, number, attempt, purpose
 ), payment AS (
     UPDATE payments p SET state = 'failed'
@@ -140,9 +140,9 @@ WITH attempt AS (
            OR EXISTS (SELECT FROM subscriptions s WHERE s.id = a.object_id AND s.status IN ('canceled', 'completed')))
 ), event AS (
     INSERT INTO history (subject_id, kind, at, actor, number, data)
-    SELECT object_id, CASE purpose WHEN 'refund' THEN 'refund' ELSE 'payment' END, %(at)s, 'system', number,
+    SELECT object_id, CASE purpose WHEN 'repayment' THEN 'repayment' ELSE 'payment' END, %(at)s, 'system', number,
            jsonb_strip_nulls(jsonb_build_object('attempt', attempt, 'outcome', 'abandoned',
-                                                'decline', %(decline)s::text, 'hint', NULLIF(%(hint)s, '')))
+                                                'decline', %(decline)s::text))
     FROM attempt
 )
 SELECT 1 AS changed FROM attempt
@@ -228,25 +228,23 @@ async def claim_resend(db: Database, *, key: str, turn: int) -> ResendClaim:
     return ResendClaim(taken=row["claimed"], blocked=row["blocked"]) if row else ResendClaim(taken=False)
 
 
-async def abandon_attempt(
-    db: Database, *, key: str, at: datetime, decline: str | None = None, hint: str = ""
-) -> bool:
-    """Let go of an attempt that certainly moved no money: it never left, never arrived or was voided.
+async def abandon_attempt(db: Database, *, key: str, at: datetime, decline: str) -> bool:
+    """Let go of an attempt that never left and may not leave any more; it would stand in the way of the next one.
 
     Args:
         db: the database.
         key: the attempt's idempotency key.
         at: the instant of giving up, in the subscription's time.
-        decline: what it counts as (`pending_expired`, `never_arrived`); None when nothing was ever sent.
-        hint: what was seen, for people.
+        decline: why it may not leave (`customer_blocked`, `payment_method_blocked`).
 
     Returns:
         False, and nothing changes, when it is abandoned already.
 
     Raises:
-        TeikiError: `invalid_status` when it is settled or declined, `payment_not_found` when it was never begun.
+        TeikiError: `invalid_status` when it left after all or has an outcome, `payment_not_found` when it was never
+            begun.
     """
-    parameters = {"key": key, "at": at, "decline": decline, "hint": hint}
+    parameters = {"key": key, "at": at, "decline": decline}
     changed = await db.fetch_one(_ABANDON, parameters)
     return changed is not None or await unchanged(db, key, wanted="abandoned")
 

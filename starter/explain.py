@@ -109,7 +109,7 @@ class _Teller:
         tries = charges(payment)
         for index, attempt in enumerate(tries):
             name = f"Payment {payment.number}, attempt {attempt.attempt}"
-            if attempt.state == "abandoned" and attempt.decline is None:
+            if attempt.state == "abandoned":
                 yield attempt.sent_at, f"{name}: given up before it left."
                 continue
             because, outcome = self._because(payment, tries, index), self._outcome(attempt)

@@ -136,17 +136,17 @@ async def timeline(db: Database, object_id: str, *, creation: bool = False) -> l
     return sorted(entries, key=lambda entry: (entry.at, entry.seq))
 
 
-def outcome_of(state: str, decline: str | None) -> Literal["succeeded", "failed", "pending"] | None:
+def outcome_of(state: str) -> Literal["succeeded", "failed", "pending"] | None:
     """An attempt's state in the words of a timeline; None for one that surely never left the house."""
-    if state == "unsent" or (state == "abandoned" and decline is None):
+    if state in ("unsent", "abandoned"):
         return None
     if state == "settled":
         return "succeeded"
-    return "failed" if state in ("declined", "abandoned") else "pending"
+    return "failed" if state == "declined" else "pending"
 
 
 def _of_attempt(row: Row[Any]) -> Entry | None:
-    outcome = outcome_of(row.state, row.decline)
+    outcome = outcome_of(row.state)
     # A slip's issue is no charge: what becomes of the deposit is told by its statuses.
     if outcome is None or row.purpose != "charge" or row.kind == "konbini":
         return None

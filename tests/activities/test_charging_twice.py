@@ -298,6 +298,23 @@ async def test_nothing_is_sent_for_who_is_blocked(desk, kind):
     assert (await desk.house.everything(order.subscription_id))["attempts"] == []
 
 
+async def test_what_had_not_left_before_the_block_does_not_stand_in_the_way_after_it(desk):
+    order = await desk.subscription("approve")
+    await break_charges(desk, "rate_limit_429", order=order)
+    assert (await desk.charge(order)).outcome == "unsent"
+    await desk.house.block(order.spec.customer_id, order.spec.customer_id)
+    await desk.remote.faults()
+    blocked = await desk.charge_twice(order)
+    assert (blocked.outcome, blocked.decline) == ("declined", DeclineCode.CUSTOMER_BLOCKED)
+    assert blocked.verify_in_s is None, "nothing was sent"
+    assert (await desk.attempt(order))["state"] == "abandoned"
+    assert (await desk.kinds(order)).count("payment") == 1
+    await desk.house.block(order.spec.customer_id, order.spec.customer_id, do="unblock")
+    assert (await desk.charge(order)).decline is DeclineCode.CUSTOMER_BLOCKED, "an end is an end"
+    assert (await desk.charge_twice(order, attempt=2)).outcome == "settled"
+    assert await desk.settled(order) == (1000, 1000)
+
+
 async def test_a_block_that_came_meanwhile_holds_back_the_resend(desk):
     order = await desk.subscription("timeout")
     await desk.charge(order)

@@ -163,6 +163,22 @@ async def test_a_blocked_customer_is_charged_nothing(bank):
     assert await bank.remote.requests(reference) == []
 
 
+async def test_a_payment_that_could_not_leave_before_the_block_keeps_nothing_reserved(bank):
+    order = await bank.charged_back()
+    link = bank.link(order)
+    await bank.open(link)
+    await bank.remote.faults({"fault": "rate_limit_429", "reference_prefix": order.subscription_id})
+    assert (await bank.pay(order, link)).outcome == "unsent"
+    await bank.remote.faults()
+    await bank.house.block(order.spec.customer_id, order.spec.customer_id)
+    for _ in range(2):
+        assert (await bank.pay(order, link)).decline == "customer_blocked"
+    assert (await bank.kinds(order))[-1] == "repayment"
+    await bank.house.block(order.spec.customer_id, order.spec.customer_id, do="unblock")
+    assert (await bank.pay(order, link, attempt=2)).outcome == "settled"
+    assert await bank.payment_state(order) == "repaid"
+
+
 async def test_another_customers_card_is_no_card_of_this_one(bank):
     order, other = await bank.charged_back(), await bank.paid()
     link = bank.link(order)

@@ -303,10 +303,14 @@ async def test_an_abandoned_attempt_makes_room_and_is_explained(house: House):
     order = await house.subscription()
     key = charge_key(order.subscription_id, 1, 1)
     await house.begin(order)
-    assert await abandon_attempt(house.db, key=key, at=LATER, decline="never_arrived")
-    assert not await abandon_attempt(house.db, key=key, at=LATER, decline="never_arrived")
+    with pytest.raises(TeikiError) as refused:
+        await abandon_attempt(house.db, key=key, at=LATER, decline="customer_blocked")
+    assert refused.value.code is ErrorCode.INVALID_STATUS, "it may be on its way"
+    await note_attempt(house.db, key=key, state="unsent")
+    assert await abandon_attempt(house.db, key=key, at=LATER, decline="customer_blocked")
+    assert not await abandon_attempt(house.db, key=key, at=LATER, decline="customer_blocked")
     event = (await house.everything(order.subscription_id))["history"][-1]
-    assert event["data"] == {"attempt": 1, "outcome": "abandoned", "decline": "never_arrived"}
+    assert event["data"] == {"attempt": 1, "outcome": "abandoned", "decline": "customer_blocked"}
     assert (await house.begin(order, attempt=2)).outcome == "new"
 
 

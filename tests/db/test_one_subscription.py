@@ -60,7 +60,7 @@ async def lived(db):
     )
     await house.begin(order, 2, 2, at=second + timedelta(days=1))
     await note_attempt(db, key=key(2, 2), state="unsent")
-    await abandon_attempt(db, key=key(2, 2), at=second + timedelta(days=1))
+    await abandon_attempt(db, key=key(2, 2), at=second + timedelta(days=1), decline="customer_blocked")
     await record(
         db,
         happening(
@@ -153,7 +153,7 @@ async def test_it_is_shown_with_all_that_belongs_to_it(db, lived):
     assert [(a.purpose, a.state) for a in first.attempts] == [("charge", "settled"), ("refund", "settled")]
     assert [(a.attempt, a.state, a.decline) for a in second.attempts] == [
         (1, "declined", "insufficient_funds"),
-        (2, "abandoned", None),
+        (2, "abandoned", "customer_blocked"),
     ]
     assert (fourth.attempts[0].hint, shown.has_unknown_payment) == ("reset", True)
     assert [(o.data["do"], o.actor, o.comment) for o in shown.operations] == [

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from db.attempts import abandon_attempt, begin_refund, decline_refund, note_attempt, settle_refund
+from db.attempts import begin_refund, decline_refund, note_attempt, settle_refund
 from db.reads.ledger import account_balances, settled_totals
 from domain.errors import ErrorCode, TeikiError
 from domain.identifiers import refund_reference
@@ -91,17 +91,6 @@ async def test_an_unsent_refund_is_sent_again_and_a_declined_one_stays_declined(
     stored = await house.everything(order.subscription_id)
     assert stored["payments"][0]["state"] == "settled"
     assert stored["outbox"][-1]["topic"] == "refund.failed"
-
-
-async def test_an_abandoned_refund_is_told_as_a_refund(house: House):
-    order = await house.subscription()
-    await house.settled(order)
-    await begin(house, order)
-    assert await abandon_attempt(
-        house.db, key=refund_key(order.subscription_id, 1), at=LATER, decline="never_arrived"
-    )
-    event = (await house.everything(order.subscription_id))["history"][-1]
-    assert (event["kind"], event["data"]["outcome"]) == ("refund", "abandoned")
 
 
 async def test_the_ledger_adds_up_per_currency(fresh_db):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from db.reads.subscription import SubscriptionDetail
 from domain.identifiers import subscription_workflow_id
 from domain.scenario_clock import ScenarioClock
 from domain.terms import SubscriptionSpec
@@ -35,9 +36,9 @@ class House:
         self.ids: list[str] = []
 
     async def open(self) -> None:
-        customer = await self.teiki.customers.put(email="outage@example.com")
+        customer = self.customer = await self.teiki.customers.put(email="outage@example.com")
         product = await self.teiki.products.put(name="outage")
-        card = await self.teiki.payment_methods.add(customer_id=customer, token="tok_ok")
+        card = self.card = await self.teiki.payment_methods.add(customer_id=customer, token="tok_ok")
         for charge_time in DUE_AT:
             spec = SubscriptionSpec.model_validate(
                 {
@@ -74,6 +75,9 @@ class House:
         async with self._lab.http.get("/_audit/ledger") as answer:
             charges = (await answer.json())["charges"]
         return [charge for charge in charges if charge["reference"].split("/")[0] in self.ids]
+
+    async def shown(self) -> list[SubscriptionDetail]:
+        return [await self.teiki.subscriptions.get(name).show() for name in self.ids]
 
     async def clear_away(self) -> None:
         await self.break_gateway(None)
@@ -117,3 +121,28 @@ async def test_an_hour_without_the_payment_company_ends_with_everything_charged_
         assert [charge["state"] for charge in mine] == ["settled", "settled"]
         shown = await house.teiki.subscriptions.get(name).show()
         assert (shown.status.value, shown.charges) == ("current", 2)
+
+
+async def test_a_charge_that_could_not_leave_before_its_card_was_blocked_is_made_once_with_another_card(
+    house,
+):
+    await house.break_gateway("rate_limit_429")
+    await house.until("2026-12-01T00:05:00")
+    await house.teiki.customers.block(house.customer, house.card)
+    await house.break_gateway(None)
+    await house.until("2026-12-01T02:00:00")
+    assert await house.book() == []
+    another = await house.teiki.payment_methods.add(customer_id=house.customer, token="tok_ok:other")
+    assert {(shown.status.value, shown.reason) for shown in await house.shown()} == {("suspended", "blocked")}
+    for name in house.ids:
+        subscription = house.teiki.subscriptions.get(name)
+        await subscription.change_card(payment_method_id=another)
+        await subscription.resume(policy="catch_up")
+    await house.until("2026-12-02T12:00:00")
+    after = await house.shown()
+    assert {(shown.status.value, shown.charges) for shown in after} == {("current", 1)}
+    book = await house.book()
+    assert sorted(charge["reference"] for charge in book) == sorted(f"{name}/1/2" for name in house.ids)
+    states = [[attempt.state for attempt in shown.payments[0].attempts] for shown in after]
+    # The first two had begun: that attempt is over and does not stand in the way of the next.
+    assert states == [["abandoned", "settled"]] * 2 + [["settled"]] * 4
