@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from domain.money import Money
 from domain.terms import SubscriptionSpec
+from starter.subscriptions import Subscription
 from starter.teiki import Teiki
 from tests.chaos.asking import Asker
 from tests.chaos.plan import Plan
@@ -109,6 +111,14 @@ class Callers:
                         self._operate(f"operation-{number}", self._dice.choice(self.known))
                     )
 
+    async def resume_all(self, customer_id: str) -> None:
+        """Whoever is not blocked any more pays what was due meanwhile. What the block did not meet refuses."""
+        for known in self.known:
+            if known.customer_id == customer_id:
+                handle = self._teiki.subscriptions.get(known.id)
+                resume = functools.partial(_caught_up, handle)
+                await self._command(f"unblocked-{known.request_id}", known, resume)
+
     async def _operate(self, name: str, known: Known) -> None:
         handle = self._teiki.subscriptions.get(known.id)
         kind = self._dice.choices(
@@ -119,7 +129,7 @@ class Callers:
                 await asyncio.sleep(self._dice.uniform(0.5, 3.0))
                 await self._command(f"{name}-resume", known, lambda rid: handle.resume(request_id=rid))
         elif kind == "resume":
-            await self._command(name, known, lambda rid: handle.resume(policy="catch_up", request_id=rid))
+            await self._command(name, known, functools.partial(_caught_up, handle))
         elif kind == "amount":
             amount = Money(minor=2000 + self._dice.randrange(100), currency="JPY")
             await self._command(name, known, lambda rid: handle.change_amount(amount, request_id=rid))
@@ -140,6 +150,10 @@ class Callers:
 
     async def _ask(self, request_id: str, call: Callable[[str], Awaitable[str]]) -> str | None:
         return await self._asker.ask(self._dice, request_id, call)
+
+
+async def _caught_up(handle: Subscription, request_id: str) -> Any:
+    return await handle.resume(policy="catch_up", request_id=request_id)
 
 
 def suffix(card: str, number: int) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -181,26 +182,41 @@ class Chaos:
             self._facts.servers_hit[name] += 1
 
     async def _blocks(self) -> None:
-        """Customers are blocked while their payments are under way; some are unblocked later."""
+        """Customers are blocked while their payments are under way; every other one is unblocked later and goes on."""
         dice = self._plan.dice("blocks")
-        for _ in range(self._plan.blocks):
-            await asyncio.sleep(0.7 * self._plan.strike_s / self._plan.blocks)
-            customers = [*(known.customer_id for known in self._callers.known), *self._shoppers.customers]
-            if not customers:
-                continue
-            customer = dice.choice(customers)
-            for _ in range(_BLOCK_TRIES):
-                if await self._block(customer):
-                    self._facts.blocks += 1
-                    break
-                await asyncio.sleep(0.5)
+        async with asyncio.TaskGroup() as unblocking:
+            for number in range(self._plan.blocks):
+                await asyncio.sleep(0.7 * self._plan.strike_s / self._plan.blocks)
+                is_short = number % 2 == 0
+                customers = [known.customer_id for known in self._callers.known]
+                if not is_short:  # whoever buys once has nothing that would go on
+                    customers += self._shoppers.customers
+                if not customers:
+                    continue
+                customer = dice.choice(customers)
+                await self._change_block(customer, "block")
+                if is_short:
+                    wait_s = dice.uniform(1.0, 2.0) * self._plan.pace_s
+                    unblocking.create_task(self._unblock(customer, wait_s))
 
-    async def _block(self, customer: str) -> bool:
+    async def _unblock(self, customer: str, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
+        await self._change_block(customer, "unblock")
+        await self._callers.resume_all(customer)
+
+    async def _change_block(self, customer: str, do: Literal["block", "unblock"]) -> None:
+        for _ in range(_BLOCK_TRIES):
+            if await self._written(customer, do):
+                self._facts.blocks[do] += 1
+                return
+            await asyncio.sleep(0.5)
+
+    async def _written(self, customer: str, do: Literal["block", "unblock"]) -> bool:
         block = ChangeBlocks(
-            run_id=customer,
-            request_id="chaos",
+            run_id=f"{customer}/{do}",
+            request_id=f"chaos-{do}",
             customer_id=customer,
-            do="block",
+            do=do,
             details=(customer,),
             at=datetime.now(UTC),
             actor="operator:chaos",

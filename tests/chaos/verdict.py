@@ -38,7 +38,7 @@ class Facts:
     strays: Strays = field(init=False)
     servers_hit: Counter[str] = field(default_factory=Counter)
     gateway_fired: dict[str, int] = field(default_factory=dict)
-    blocks: int = 0
+    blocks: Counter[str] = field(default_factory=Counter)
     deployed: bool = False
     healed_at: float = 0.0
     pairs_at_healing: int = 0
@@ -185,7 +185,8 @@ def _faults(facts: Facts) -> dict[str, int]:
         "clock_skew": len(_skewed(facts)),
         "deploy": _moved(facts),
         "stray_attempt": facts.strays.fired,
-        "block": facts.blocks,
+        "block": facts.blocks["block"],
+        "unblock": facts.blocks["unblock"],
         "repeated_at_once": answered.repeated["at once"],
         "repeated_answer_lost": answered.repeated["answer lost"],
     }
@@ -223,7 +224,7 @@ def _missing(facts: Facts, pairs: int, share: float) -> list[str]:
     never |= {f"gateway.{name}" for name in gateway_faults.WANTED if not facts.gateway_fired.get(name)}
     if not plan.every_fault:
         some = [kind for kind in ("gateway", "network") if not _any(faults, f"{kind}.")]
-        return missing + some + sorted(never & {"clock_skew", "deploy", "block"})
+        return missing + some + sorted(never & {"clock_skew", "deploy", "block", "unblock"})
     never |= {f"killed at {point}" for point in CORE_POINTS if not facts.crew.kills[point]}
     if share < GATEWAY_SHARE_MIN:
         never.add(f"gateway faults: {share:.0%} of the requests that move money")
