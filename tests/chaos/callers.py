@@ -19,9 +19,9 @@ _AT_ONCE: Final = 30
 
 # Behaviour → weight. What is declined for good makes subscriptions suspended, which is an end, too.
 _CARDS: Final = {
-    "ok": 62,
-    "insufficient_then_ok:1": 12,
-    "insufficient_then_ok:2": 4,
+    "ok": 54,
+    "insufficient_then_ok:1": 14,
+    "insufficient_then_ok:2": 10,
     "3ds": 8,
     "pending_then_declined": 3,
     "pending": 2,
