@@ -1,7 +1,6 @@
 """The auditor bites: a correct small world passes, and each single break in it is found under its own invariant.
 
-Real Postgres, real sandbox, the real activities to make the world; then one break by SQL or at the gateway. A break
-in SQL gets a copy of the database, a break at the gateway a world of its own.
+Each break is one of SQL, in a copy of the database; those at the gateway are in `test_auditor_of_the_gateway.py`.
 """
 
 from __future__ import annotations
@@ -12,144 +11,19 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
-from temporalio.testing import ActivityEnvironment
 
-from activities.billing import BillingActivities
-from activities.contracts.billing import ChargeInput, RefundInput
-from activities.contracts.records import CardLink, OpenInput
-from db import migrate, subscriptions
-from db.engine import Database
-from domain.money import Money
-from gateways import sandbox_till
-from gateways.sandbox.launch import start_sandbox
-from gateways.sandbox.remote import SandboxRemote
-from gateways.sandbox_client import SandboxGateway
 from runtime.embedded.postgres import EmbeddedPostgres
-from tests.activities.bank_desk import BankDesk
-from tests.activities.order_desk import OrderDesk
-from tests.chaos.audit_books import Terms
-from tests.chaos.auditor import PROMISES, audit
-from tests.chaos.bank_breaks import BANK_BREAKS, repaid_life
-from tests.chaos.shop_breaks import SHOP_BREAKS, sold
-from tests.db.house import NOW, House, happening, transition
-from tests.gateways.deposits import issue, remit
+from tests.chaos.auditor import PROMISES
+from tests.chaos.bank_breaks import BANK_BREAKS
+from tests.chaos.shop_breaks import SHOP_BREAKS
+from tests.chaos.world import OF_PAID, World, a_world, broken
 
 ROOT = Path(__file__).resolve().parents[2]
 _names = itertools.count(1)
-
-
-@dataclass
-class World:
-    """`paid`: declined once, then settled; `returned`: settled and refunded; `resting`: suspended by an operator;
-    `repaid`: charged back, and repaid by a link and otherwise; `sold`: the id of an order, given back in part.
-    """
-
-    database_url: str
-    gateway_url: str
-    paid: OpenInput
-    returned: OpenInput
-    resting: OpenInput
-    repaid: OpenInput
-    sold: str
-
-    def findings(self, **terms: timedelta) -> Any:
-        return audit(self.database_url, self.gateway_url, Terms(**terms))
-
-    async def execute(self, *statements: str) -> None:
-        """Break our books as no code of ours can: past foreign keys and the triggers that forbid it."""
-        names = {name: getattr(self, name) for name in ("paid", "returned", "resting", "repaid")}
-        ids = {name: order.subscription_id for name, order in names.items()} | {"sold": self.sold}
-        async with await psycopg.AsyncConnection.connect(self.database_url, autocommit=True) as connection:
-            await connection.execute("SET session_replication_role = replica")
-            for statement in statements:
-                await connection.execute(statement.format(**ids))  # type: ignore[arg-type]  # a test's own text
-
-
-@pytest.fixture(scope="module")
-async def postgres() -> AsyncIterator[EmbeddedPostgres]:
-    async with EmbeddedPostgres(durable=False) as server:
-        await server.create_database("migrated")
-        migrate.upgrade(server.url("migrated").replace("postgresql://", "postgresql+psycopg://", 1))
-        yield server
-
-
-@asynccontextmanager
-async def a_world(postgres: EmbeddedPostgres) -> AsyncIterator[World]:
-    url = await postgres.create_database(f"world_{next(_names)}", template="migrated")
-    sandbox = await start_sandbox(":memory:")
-    try:
-        gateway, remote = SandboxGateway(sandbox.base_url), SandboxRemote(sandbox.base_url)
-        db = Database.connect(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_size=2)
-        try:
-            orders = await _lived(House(db), BillingActivities(db, gateway), remote)
-            repaid = await repaid_life(BankDesk(db, gateway, remote, House(db), url=sandbox.base_url))
-            order_id = await sold(OrderDesk(db, gateway, remote, House(db), url=sandbox.base_url))
-        finally:
-            await db.close()  # a database with connections cannot be copied
-            await gateway.close()
-            await remote.close()
-        yield World(url, sandbox.base_url, *orders, repaid, order_id)
-    finally:
-        await sandbox.stop()
-
-
-async def _lived(
-    house: House, billing: BillingActivities, remote: SandboxRemote
-) -> tuple[OpenInput, OpenInput, OpenInput]:
-    async def entered(*script: Any) -> OpenInput:
-        return await house.subscription(await house.tenant(token=await remote.script(list(script))))
-
-    paid = await entered({"decline": "insufficient_funds"})
-    returned, resting, blocked = [await entered() for _ in range(3)]
-    run = ActivityEnvironment().run
-    assert (await run(billing.charge, _charge(paid, 1))).outcome == "declined"
-    assert (await run(billing.charge, _charge(paid, 2))).outcome == "settled"
-    assert (await run(billing.charge, _charge(returned, 1))).outcome == "settled"
-    refund = RefundInput(object_id=returned.subscription_id, number=1, at=NOW, reason="asked for")
-    assert (await run(billing.refund, refund)).outcome == "settled"
-    assert (await run(billing.charge, _charge(resting, 1))).outcome == "settled"
-    suspended = happening(
-        resting,
-        operation="suspend",
-        request_id="req_suspend",
-        row={"status": "suspended", "reason": "asked for", "next_kind": None, "next_at": None},
-        moves=[transition("current", "suspended", "asked for")],
-        event_key=resting.subscription_id,
-    )
-    assert (
-        await subscriptions.record(house.db, suspended, event_key=suspended.event_key)
-    ).outcome == "recorded"
-    link = CardLink(token_hash=f"hash of {paid.subscription_id}", expires_at=NOW + timedelta(days=1))
-    opened = happening(paid, operation="open_card_link", request_id="req_link", link=link, event_key="link")
-    assert (
-        await subscriptions.record(house.db, opened, event_key=paid.subscription_id)
-    ).outcome == "recorded"
-    await subscriptions.use_card_link(house.db, link.token_hash, NOW)
-    await house.block(blocked.spec.customer_id, blocked.spec.customer_id)
-    assert (await run(billing.charge, _charge(blocked, 1))).decline == "customer_blocked"
-    return paid, returned, resting
-
-
-def _charge(order: OpenInput, attempt: int) -> ChargeInput:
-    return ChargeInput(
-        object_id=order.subscription_id,
-        number=1,
-        attempt=attempt,
-        due_at=order.terms.calendar.due(0),
-        amount_minor=order.terms.amount_minor,
-        currency=order.terms.currency,
-        at=NOW,
-        row={"status": "current", "reason": "first_payment_succeeded", "charges": 1, "charged_minor": 1000},
-        moves=[transition("unverified", "current", "first_payment_succeeded")],
-    )
 
 
 @pytest.fixture(scope="module")
@@ -166,14 +40,6 @@ async def copy(postgres: EmbeddedPostgres, intact: World) -> World:
     return dataclasses.replace(intact, database_url=url)
 
 
-def broken(world: World, **terms: timedelta) -> set[str]:
-    """The invariants that are violated, each with an example in words."""
-    findings = world.findings(**terms)
-    names = {name for name, count in findings.violations.items() if count}
-    assert names == {name for name, shown in findings.examples.items() if shown}
-    return names
-
-
 def test_a_correct_world_passes_and_everything_in_it_was_looked_at(intact):
     findings = intact.findings()
     assert findings.examples == {name: [] for name in PROMISES}
@@ -181,7 +47,6 @@ def test_a_correct_world_passes_and_everything_in_it_was_looked_at(intact):
     assert min(findings.checked.values()) > 0, findings.checked
 
 
-OF_PAID = "WHERE object_id = '{paid}' AND state = 'settled'"
 PAID_KEY = f"(SELECT key FROM attempts {OF_PAID})"
 RESENT = (
     """
@@ -353,102 +218,6 @@ async def test_a_charge_before_the_block_and_one_after_its_end_are_rightful(copy
         )
     )
     assert broken(copy) == set()
-
-
-# ---------------------------------------------------------------------- breaks at the gateway
-
-
-async def _charge_again(world: World, gateway: Any, token: str = "tok_ok", attempt: int = 2) -> str:
-    outcome = await gateway.charge(
-        token=token,
-        amount=Money(minor=1000, currency="JPY"),
-        reference=f"{world.paid.subscription_id}/1/{attempt}",
-        idempotency_key=f"another-{attempt}",
-    )
-    return str(outcome.gateway_id)
-
-
-async def test_a_second_charge_counts_until_it_is_given_back_and_booked(postgres):
-    async with a_world(postgres) as world:
-        gateway = SandboxGateway(world.gateway_url)
-        try:
-            twin = await _charge_again(world, gateway)
-            assert broken(world) == {"I1", "I2", "I3"}
-            reference = f"{world.paid.subscription_id}/1/twin/{twin}"
-            await world.execute(
-                "INSERT INTO attempts (key, object_id, number, attempt, purpose, reference, state, returns,"
-                " payment_method_id, amount_minor, currency, sent_at)"
-                f" SELECT 'twin', object_id, number, 1, 'twin', '{reference}', 'sent', '{twin}',"
-                " payment_method_id, amount_minor, currency, sent_at"
-                f" FROM attempts {OF_PAID}"
-            )
-            back = await gateway.refund(
-                charge_id=twin,
-                amount=Money(minor=1000, currency="JPY"),
-                reference=reference,
-                idempotency_key="back",
-            )
-            assert broken(world) == set(), "it is in flight now"
-            await world.execute(
-                f"UPDATE attempts SET state = 'settled', resolved_at = sent_at, gateway_id = '{back.gateway_id}'"
-                " WHERE key = 'twin'"
-            )
-            assert broken(world) == {"I3", "I6"}, "neither booked nor shown to anybody"
-            await world.execute(
-                "ALTER TABLE ledger DROP CONSTRAINT uq_ledger_attempt_kind",
-                *(
-                    "INSERT INTO ledger (attempt_key, kind, debit_account, credit_account, amount_minor, currency, at)"
-                    f" VALUES ('twin', 'correction', '{debit}', '{credit}', 1000, 'JPY', now())"
-                    for debit, credit in (
-                        ("gateway_receivable", "customer"),
-                        ("customer", "gateway_receivable"),
-                    )
-                ),
-                "INSERT INTO incidents (kind, dedupe_key, subject_id) VALUES ('double_charge', 'one', '{paid}')",
-            )
-            assert broken(world) == set()
-        finally:
-            await gateway.close()
-
-
-async def test_a_second_charge_that_may_settle_yet_counts_until_it_is_given_up(postgres):
-    async with a_world(postgres) as world:
-        gateway = SandboxGateway(world.gateway_url)
-        try:
-            for attempt, state in ((1, "declined"), (2, "settled")):
-                twin = await _charge_again(world, gateway, "tok_pending", attempt)
-                assert broken(world) == {"I3"}
-                reference = f"{world.paid.subscription_id}/1/{attempt}"
-                told = f"attempt {reference} is {state} while the gateway still works on {twin}"
-                assert world.findings().examples["I3"] == [told]
-                await gateway.void(charge_id=twin, reference=reference, idempotency_key=f"void-{attempt}")
-                assert broken(world) == set()
-        finally:
-            await gateway.close()
-
-
-async def test_a_charge_that_we_never_asked_for_is_found(postgres):
-    async with a_world(postgres) as world:
-        gateway = SandboxGateway(world.gateway_url)
-        await gateway.charge(
-            token="tok_ok",
-            amount=Money(minor=1000, currency="JPY"),
-            reference=f"{world.paid.subscription_id}/2/1",
-            idempotency_key="unasked",
-        )
-        await gateway.close()
-        assert broken(world) == {"I2", "I3"}
-
-
-async def test_the_gateways_own_book_balances_with_a_deposit_that_went_back_for_a_fee(postgres):
-    async with a_world(postgres) as world:
-        gateway = SandboxGateway(world.gateway_url)
-        issued = await issue(gateway, "ord_x/1/1")
-        await sandbox_till.pay(world.gateway_url, issued.gateway_id)
-        await remit(gateway, issued.gateway_id, "tok_bank_wrong", reference="ord_x/1/back/1")
-        await remit(gateway, issued.gateway_id, reference="ord_x/1/back/2")
-        await gateway.close()
-        assert broken(world) == {"I3"}, "nothing of ours asked for it, but the sums are right"
 
 
 # ---------------------------------------------------------------------- the program

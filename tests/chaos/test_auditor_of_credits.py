@@ -11,25 +11,22 @@ from temporalio.testing import ActivityEnvironment
 from activities.billing import BillingActivities
 from activities.contracts.billing import RefundInput, VerifyInput
 from activities.contracts.credits import OpenCredit
-from db import credit_rows, migrate
+from db import credit_rows
 from db.credit_shapes import CreditGateway
 from db.engine import Database
 from domain.money import Money
 from gateways.sandbox_client import SandboxGateway
 from runtime.embedded.postgres import EmbeddedPostgres
-from tests.chaos.test_auditor import World, a_world, broken
+from tests.chaos.world import World, a_world, broken
 from tests.db.house import NOW
 
 PART = Money(minor=300, currency="JPY")
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    async with EmbeddedPostgres(durable=False) as server:
-        await server.create_database("migrated")
-        migrate.upgrade(server.url("migrated").replace("postgresql://", "postgresql+psycopg://", 1))
-        async with a_world(server) as made:
-            yield made
+async def world(postgres: EmbeddedPostgres) -> AsyncIterator[World]:
+    async with a_world(postgres) as made:
+        yield made
 
 
 async def test_credits_are_in_order_also_one_that_a_gateway_returned_twice(world):
