@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.billing import BillingActivities
@@ -16,17 +14,10 @@ from db.credit_shapes import CreditGateway
 from db.engine import Database
 from domain.money import Money
 from gateways.sandbox_client import SandboxGateway
-from runtime.embedded.postgres import EmbeddedPostgres
-from tests.chaos.world import World, a_world, broken
+from tests.chaos.world import broken
 from tests.db.house import NOW
 
 PART = Money(minor=300, currency="JPY")
-
-
-@pytest.fixture
-async def world(postgres: EmbeddedPostgres) -> AsyncIterator[World]:
-    async with a_world(postgres) as made:
-        yield made
 
 
 async def test_credits_are_in_order_also_one_that_a_gateway_returned_twice(world):

@@ -16,7 +16,7 @@ import psycopg
 from temporalio.testing import ActivityEnvironment
 
 from activities.billing import BillingActivities
-from activities.contracts.billing import ChargeInput, RefundInput
+from activities.contracts.billing import RefundInput
 from activities.contracts.records import CardLink, OpenInput
 from db import subscriptions
 from db.engine import Database
@@ -25,6 +25,7 @@ from gateways.sandbox.remote import SandboxRemote
 from gateways.sandbox_client import SandboxGateway
 from runtime.embedded.postgres import EmbeddedPostgres
 from tests.activities.bank_desk import BankDesk
+from tests.activities.conftest import charge_of
 from tests.activities.order_desk import OrderDesk
 from tests.chaos.audit_books import Terms
 from tests.chaos.auditor import audit
@@ -93,12 +94,12 @@ async def _lived(
     paid = await entered({"decline": "insufficient_funds"})
     returned, resting, blocked = [await entered() for _ in range(3)]
     run = ActivityEnvironment().run
-    assert (await run(billing.charge, _charge(paid, 1))).outcome == "declined"
-    assert (await run(billing.charge, _charge(paid, 2))).outcome == "settled"
-    assert (await run(billing.charge, _charge(returned, 1))).outcome == "settled"
+    assert (await run(billing.charge, charge_of(paid, attempt=1))).outcome == "declined"
+    assert (await run(billing.charge, charge_of(paid, attempt=2))).outcome == "settled"
+    assert (await run(billing.charge, charge_of(returned, attempt=1))).outcome == "settled"
     refund = RefundInput(object_id=returned.subscription_id, number=1, at=NOW, reason="asked for")
     assert (await run(billing.refund, refund)).outcome == "settled"
-    assert (await run(billing.charge, _charge(resting, 1))).outcome == "settled"
+    assert (await run(billing.charge, charge_of(resting, attempt=1))).outcome == "settled"
     suspended = happening(
         resting,
         operation="suspend",
@@ -117,22 +118,8 @@ async def _lived(
     ).outcome == "recorded"
     await subscriptions.use_card_link(house.db, link.token_hash, NOW)
     await house.block(blocked.spec.customer_id, blocked.spec.customer_id)
-    assert (await run(billing.charge, _charge(blocked, 1))).decline == "customer_blocked"
+    assert (await run(billing.charge, charge_of(blocked, attempt=1))).decline == "customer_blocked"
     return paid, returned, resting
-
-
-def _charge(order: OpenInput, attempt: int) -> ChargeInput:
-    return ChargeInput(
-        object_id=order.subscription_id,
-        number=1,
-        attempt=attempt,
-        due_at=order.terms.calendar.due(0),
-        amount_minor=order.terms.amount_minor,
-        currency=order.terms.currency,
-        at=NOW,
-        row={"status": "current", "reason": "first_payment_succeeded", "charges": 1, "charged_minor": 1000},
-        moves=[transition("unverified", "current", "first_payment_succeeded")],
-    )
 
 
 def broken(world: World, **terms: timedelta) -> set[str]:
